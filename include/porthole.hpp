@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+#ifndef PORTHOLE_HPP
+#define PORTHOLE_HPP
+
+// Porthole: an HTTP server that a game or desktop program pumps from its own main loop.
+//
+//     #define PORTHOLE_IMPLEMENTATION          // in exactly one source file
+//     #include <porthole.hpp>
+//
+//     porthole::Server server;
+//     server.get("/", [](const porthole::Request&, porthole::Response& response) {
+//         response.text("Hello from the frame loop\n");
+//     });
+//     if (auto error = server.listen("localhost", 8080)) { ... error.message() ... }
+//     while (running) { server.tick(); update(); render(); }
+//
+// Below is the table of contents, in the order in which bytes travel: from the wire to the handler
+// and back. Declarations first; the definitions follow in one block, in one source file.
+
+// base: what the rest is made of; the standard library only
+#include "porthole/base/version.hpp"
+#include "porthole/base/config.hpp"
+#include "porthole/base/error.hpp"
+#include "porthole/base/limits.hpp"
+#include "porthole/base/ascii.hpp"
+#include "porthole/base/base64.hpp"
+#include "porthole/base/buffer.hpp"
+#include "porthole/base/clock.hpp"
+#include "porthole/base/histogram.hpp"
+#include "porthole/base/intrusive_list.hpp"
+#include "porthole/base/ip_address.hpp"
+#include "porthole/base/log.hpp"
+#include "porthole/base/timer_wheel.hpp"
+#include "porthole/fwd.hpp"
+
+// os: all that asks the operating system
+#include "porthole/os/endpoint.hpp"
+#include "porthole/os/socket.hpp"
+#include "porthole/os/listener.hpp"
+#include "porthole/os/connector.hpp"
+#include "porthole/os/poller.hpp"
+#include "porthole/os/waker.hpp"
+#include "porthole/os/random.hpp"
+#include "porthole/os/transport.hpp"
+
+// http: pure functions over bytes
+#include "porthole/http/method.hpp"
+#include "porthole/http/status.hpp"
+#include "porthole/http/fields.hpp"
+#include "porthole/http/target.hpp"
+#include "porthole/http/form.hpp"
+#include "porthole/http/cookie.hpp"
+#include "porthole/http/date.hpp"
+#include "porthole/http/media_type.hpp"
+#include "porthole/http/parser.hpp"
+#include "porthole/http/chunked.hpp"
+#include "porthole/http/body.hpp"
+#include "porthole/http/request.hpp"
+#include "porthole/http/response.hpp"
+#include "porthole/http/serializer.hpp"
+
+// server: routes, connections, and the tick
+#include "porthole/server/guard.hpp"
+#include "porthole/server/handler.hpp"
+#include "porthole/server/router.hpp"
+#include "porthole/server/reply.hpp"
+#include "porthole/server/upgrade.hpp"
+#include "porthole/server/watch.hpp"
+#include "porthole/server/access_record.hpp"
+#include "porthole/server/server.hpp"
+
+// ext: what stands alone on top
+#include "porthole/ext/access_log.hpp"
+#include "porthole/ext/testing.hpp"
+
+#endif // PORTHOLE_HPP
+
+// The implementation: in the one source file that asks for it, or everywhere in header-only mode.
+#if (defined(PORTHOLE_IMPLEMENTATION) || PORTHOLE_HEADER_ONLY) && !defined(PORTHOLE_IMPLEMENTED)
+#define PORTHOLE_IMPLEMENTED
+
+#include "porthole/os/platform.inl"
+
+#include "porthole/base/ascii.inl"
+#include "porthole/base/base64.inl"
+#include "porthole/base/buffer.inl"
+#include "porthole/base/error.inl"
+#include "porthole/base/histogram.inl"
+#include "porthole/base/ip_address.inl"
+#include "porthole/base/timer_wheel.inl"
+
+#include "porthole/os/endpoint.inl"
+#include "porthole/os/socket_posix.inl"
+#include "porthole/os/socket_windows.inl"
+#include "porthole/os/listener.inl"
+#include "porthole/os/listener_posix.inl"
+#include "porthole/os/listener_windows.inl"
+#include "porthole/os/connector.inl"
+#include "porthole/os/poller_epoll.inl"
+#include "porthole/os/poller_poll.inl"
+#include "porthole/os/poller.inl"
+#include "porthole/os/waker_posix.inl"
+#include "porthole/os/waker_windows.inl"
+#include "porthole/os/random_posix.inl"
+#include "porthole/os/random_windows.inl"
+#include "porthole/os/transport.inl"
+
+#include "porthole/http/method.inl"
+#include "porthole/http/status.inl"
+#include "porthole/http/fields.inl"
+#include "porthole/http/target.inl"
+#include "porthole/http/form.inl"
+#include "porthole/http/cookie.inl"
+#include "porthole/http/date.inl"
+#include "porthole/http/media_type.inl"
+#include "porthole/http/parser.inl"
+#include "porthole/http/response_parser.inl"
+#include "porthole/http/chunked.inl"
+#include "porthole/http/request.inl"
+#include "porthole/http/response.inl"
+#include "porthole/http/serializer.inl"
+
+#include "porthole/server/guard.inl"
+#include "porthole/server/router.inl"
+#include "porthole/server/mailbox.inl"
+#include "porthole/server/reply.inl"
+#include "porthole/server/connection.inl"
+#include "porthole/server/connection_output.inl"
+#include "porthole/server/connection_turn.inl"
+#include "porthole/server/dispatch.inl"
+#include "porthole/server/core_listen.inl"
+#include "porthole/server/core.inl"
+#include "porthole/server/server.inl"
+
+#include "porthole/ext/access_log.inl"
+#include "porthole/ext/testing.inl"
+
+#endif

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The seam for answers whose content is not in memory: the connection asks for the next piece when
+// it has room for one, so a slow reader costs one piece and no more.
+
+#include "porthole/base/config.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// Content by pulling. Called on the thread that ticks; destroyed when the answer has been sent
+/// or the peer has gone.
+class BodySource {
+public:
+    enum class State : unsigned char {
+        more,   ///< ask again when there is room
+        wait,   ///< nothing now: call the waker when there is
+        end,    ///< that was all
+        failed, ///< the answer cannot be finished; the connection is broken off
+    };
+    struct Piece {
+        State state = State::end;
+        std::size_t bytes = 0; ///< how many were written, also together with `end`
+    };
+
+    virtual ~BodySource() = default;
+    /// The exact size when it is known: the answer then carries Content-Length, and is broken
+    /// off when the source yields less; what it yields beyond is not sent. Unknown: chunked, or
+    /// until close for HTTP/1.0.
+    virtual std::optional<std::uint64_t> size() const { return std::nullopt; }
+    /// Writes the next piece, up to `capacity` bytes. One unit of the tick's budget: must not
+    /// block.
+    virtual Piece pull(char* into, std::size_t capacity) = 0;
+    /// Handed over before the first pull(): to be called, on the ticking thread, when a source
+    /// that said `wait` has something. Safe to call after the connection has gone.
+    virtual void set_waker(std::function<void()> waker) { static_cast<void>(waker); }
+};
+
+PORTHOLE_NAMESPACE_END

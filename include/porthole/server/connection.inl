@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The input side of a connection. The output side is in connection_output.inl, what every turn
+// ends with in connection_turn.inl.
+
+#include "porthole/server/connection.hpp"
+#include "porthole/server/core.hpp"
+#include "porthole/server/reply_state.hpp"
+
+#include <utility>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN void Exchange::reset() noexcept {
+    constexpr std::size_t kept_content = 64 * 1024;
+    connection = nullptr;
+    parser.reset();
+    chunked.reset();
+    head.clear();
+    content.clear();
+    if (content.capacity() > kept_content) {
+        std::string().swap(content);
+    }
+    content_left = max_content = 0;
+    request.reset();
+    response.reset();
+    scope = nullptr;
+    origin = nullptr;
+    handler_time = std::chrono::nanoseconds(0);
+    content_sent = 0;
+    has_request = is_refused = is_over_budget = false;
+    reply.reset();
+}
+
+PORTHOLE_FN
+Connection::Connection(
+    ServerCore& core, std::unique_ptr<Transport> transport, std::string peer, Entrance entrance)
+    : core_(core), transport_(std::move(transport)), peer_(std::move(peer)), entrance_(entrance),
+      in_(core.limits().max_request_line_bytes + core.limits().max_fields_bytes
+          + core.limits().max_read_bytes_per_turn + Exchange::head_slack),
+      out_(
+          core.limits().max_queue_bytes + core.limits().max_write_bytes_per_turn
+          + ServerCore::max_answers_bytes),
+      phase_began_(core.now()) {}
+
+PORTHOLE_FN Connection::~Connection() {
+    if (exchange_) {
+        core_.release_exchange(std::move(exchange_));
+    }
+}
+
+PORTHOLE_FN Error Connection::open() {
+    core_.timers().arm(*this, phase_deadline());
+    interest_ = Interest{true, false};
+    if (transport_->handle() == invalid_handle) {
+        return {};
+    }
+    Pollable* owner = this;
+    Error error = core_.poller().add(transport_->handle(), owner, interest_);
+    is_watched_ = !error;
+    return error;
+}
+
+PORTHOLE_FN void Connection::serve(Readiness ready) {
+    output_moved_ = false;
+    unwanted_input_ = ready.read && !wants_input();
+    if (has_output() || source_ != nullptr) {
+        send_output();
+    }
+    switch (phase_) {
+    case Phase::head:
+    case Phase::content:
+        if (!has_output()) {
+            read_requests(ready);
+        }
+        break;
+    case Phase::deferred:
+    case Phase::sending:
+        if (ready.hangup || ready.error) {
+            report_peer_gone();
+        }
+        break;
+    case Phase::upgraded: read_upgraded(ready); break;
+    case Phase::lingering: drain_input(ready); break;
+    case Phase::closed: break;
+    }
+    finish_turn();
+}
+
+PORTHOLE_FN bool Connection::wants_input() const noexcept {
+    switch (phase_) {
+    case Phase::head:
+    case Phase::content: return !has_output();
+    case Phase::upgraded: return !is_reading_paused_ && !peer_ended_;
+    case Phase::lingering: return true;
+    case Phase::deferred:
+    case Phase::sending:
+    case Phase::closed: return false;
+    }
+    return false;
+}
+
+PORTHOLE_FN void Connection::read_requests(Readiness ready) {
+    if (!in_.is_empty() && !needs_more_) {
+        process_held();
+        if (!wants_input() || (!in_.is_empty() && !needs_more_)) {
+            return;
+        }
+    }
+    if (!ready.read && !ready.hangup && !ready.error) {
+        return;
+    }
+    const std::size_t most = core_.limits().max_read_bytes_per_turn;
+    const bool is_shared = in_.is_empty();
+    char* into = is_shared ? core_.read_buffer() : in_.prepare(most);
+    if (into == nullptr) {
+        close_now();
+        return;
+    }
+    const IoResult result = transport_->read(into, most);
+    if (result.status == IoStatus::would_block) {
+        return;
+    }
+    if (result.status == IoStatus::failed) {
+        close_now();
+        return;
+    }
+    if (result.status == IoStatus::end) {
+        on_peer_end();
+        return;
+    }
+    core_.count_in(result.bytes);
+    if (!is_shared) {
+        in_.commit(result.bytes);
+        process_held();
+        return;
+    }
+    const std::string_view bytes(into, result.bytes);
+    const std::size_t used = process(bytes);
+    if (phase_ != Phase::closed && phase_ != Phase::lingering && !in_.append(bytes.substr(used))) {
+        close_now();
+    }
+}
+
+PORTHOLE_FN void Connection::process_held() {
+    const std::size_t used = process(in_.view());
+    if (phase_ == Phase::closed) {
+        return; // a handler may still be looking at in_, which dies with the connection
+    }
+    in_.consume(used);
+    if (in_.is_empty()) {
+        in_.release();
+    }
+}
+
+/// Takes as many requests as the budget allows, answers them, and sends the answers together.
+/// Returns how many bytes were taken.
+PORTHOLE_FN std::size_t Connection::process(std::string_view bytes) {
+    std::size_t used = 0;
+    needs_more_ = false;
+    do {
+        if (phase_ == Phase::head) {
+            used += take_head(bytes.substr(used));
+        } else if (phase_ == Phase::content) {
+            used += take_content(bytes.substr(used));
+        } else {
+            break;
+        }
+        if (core_.out().size() >= ServerCore::max_answers_bytes) {
+            send_output();
+            if (has_output()) {
+                break;
+            }
+        }
+    } while (used < bytes.size() && !needs_more_ && !core_.is_out_of_time());
+    if (phase_ != Phase::closed && !core_.out().is_empty()) {
+        send_output();
+    }
+    return used;
+}
+
+PORTHOLE_FN std::size_t Connection::take_head(std::string_view bytes) {
+    if (!exchange_) {
+        exchange_ = core_.acquire_exchange();
+        exchange_->connection = this;
+        if (requests_ != 0) {
+            phase_began_ = core_.now();
+        }
+    }
+    switch (exchange_->parser.parse(bytes)) {
+    case ParseStatus::need_more: needs_more_ = true; return 0;
+    case ParseStatus::failed: refuse(exchange_->parser.fault()); return bytes.size();
+    case ParseStatus::complete: break;
+    }
+    return begin_request(bytes);
+}
+
+/// RFC 1945 section 7.2.2: content in HTTP/1.0 has a Content-Length, so a POST without one was cut
+/// off.
+inline bool needs_length(const RequestHead& head) noexcept {
+    const bool has_content =
+        head.method == Method::post || head.method == Method::put || head.method == Method::patch;
+    return has_content && !head.fields.find("Content-Length");
+}
+
+/// The head is complete: decides whether the content is here, is to be read, or is refused.
+PORTHOLE_FN std::size_t Connection::begin_request(std::string_view bytes) {
+    Exchange& x = *exchange_;
+    RequestHead& head = x.parser.head();
+    const std::size_t head_size = x.parser.head_size();
+    ++requests_;
+    core_.count_request();
+    x.request.peer = peer_;
+    x.request.scheme = transport_->scheme();
+    const RequestFault fault = x.request.set_head(head, bytes.data());
+    if (fault != RequestFault::none) {
+        refuse(fault);
+        return bytes.size();
+    }
+    x.has_request = true;
+    x.began = core_.last_reading();
+    if (!core_.admit(x, entrance_)) {
+        if (phase_ != Phase::closed) {
+            send_answer();
+        }
+        return bytes.size();
+    }
+    if (head.method == Method::connect) {
+        refuse(RequestFault::unknown_method); // a tunnel is what this server never is
+        return bytes.size();
+    }
+    if (head.framing.kind == Framing::Kind::none) {
+        if (head.minor_version == 0 && needs_length(head)) {
+            refuse(RequestFault::length_required);
+            return bytes.size();
+        }
+        answer();
+        return head_size;
+    }
+    x.max_content = core_.max_body_bytes(x);
+    const std::string_view rest = bytes.substr(head_size);
+    if (head.framing.kind == Framing::Kind::length) {
+        if (head.framing.length > x.max_content) {
+            refuse(RequestFault::content_too_large);
+            return bytes.size();
+        }
+        if (head.framing.length <= rest.size()) {
+            x.request.body = rest.substr(0, static_cast<std::size_t>(head.framing.length));
+            answer();
+            return head_size + x.request.body.size();
+        }
+    }
+    keep_head();
+    return head_size + begin_content(rest);
+}
+
+PORTHOLE_FN std::size_t Connection::begin_content(std::string_view rest) {
+    Exchange& x = *exchange_;
+    phase_ = Phase::content;
+    phase_began_ = core_.now();
+    received_ = 0;
+    x.content_left = x.parser.head().framing.length;
+    if (x.parser.head().expects_continue && rest.empty()) {
+        // RFC 9110 section 10.1.1: only while the client may still be waiting for it.
+        if (!core_.out().append("HTTP/1.1 100 Continue\r\n\r\n")) {
+            close_now();
+        }
+    }
+    return 0;
+}
+
+PORTHOLE_FN std::size_t Connection::take_content(std::string_view bytes) {
+    Exchange& x = *exchange_;
+    if (x.parser.head().framing.kind == Framing::Kind::chunked) {
+        return take_chunked(bytes);
+    }
+    const std::uint64_t here = bytes.size();
+    const auto size = static_cast<std::size_t>(here < x.content_left ? here : x.content_left);
+    if (!add_content(bytes.substr(0, size))) {
+        return bytes.size();
+    }
+    x.content_left -= size;
+    if (x.content_left != 0) {
+        needs_more_ = true;
+        return size;
+    }
+    x.request.body = x.content;
+    answer();
+    return size;
+}
+
+PORTHOLE_FN std::size_t Connection::take_chunked(std::string_view bytes) {
+    Exchange& x = *exchange_;
+    std::size_t used = 0;
+    for (;;) {
+        std::size_t consumed = 0;
+        std::string_view piece;
+        const ParseStatus status = x.chunked.decode(bytes.substr(used), consumed, piece);
+        used += consumed;
+        if (!piece.empty() && !add_content(piece)) {
+            return bytes.size();
+        }
+        if (status == ParseStatus::failed) {
+            refuse(x.chunked.fault());
+            return bytes.size();
+        }
+        if (status == ParseStatus::complete) {
+            x.request.trailer = &x.chunked.trailer();
+            x.request.body = x.content;
+            answer();
+            return used;
+        }
+        if (used == bytes.size()) {
+            needs_more_ = true;
+            return used;
+        }
+    }
+}
+
+/// False when it was too much and has been refused.
+PORTHOLE_FN bool Connection::add_content(std::string_view piece) {
+    Exchange& x = *exchange_;
+    if (piece.size() > x.max_content - x.content.size()) {
+        refuse(RequestFault::content_too_large);
+        return false;
+    }
+    x.content.append(piece);
+    received_ += piece.size();
+    return true;
+}
+
+/// The head outlives the turn: its bytes move into the exchange.
+PORTHOLE_FN void Connection::keep_head() {
+    Exchange& x = *exchange_;
+    if (!x.head.is_empty()) {
+        return;
+    }
+    if (!x.head.append({x.request.base, x.parser.head_size()})) {
+        close_now();
+        return;
+    }
+    x.request.move_to(x.head.view().data());
+}
+
+PORTHOLE_FN void Connection::answer() {
+    Exchange& x = *exchange_;
+    core_.handle(x);
+    if (phase_ == Phase::closed) {
+        return;
+    }
+    if (!x.response.is_deferred) {
+        send_answer();
+        return;
+    }
+    phase_ = Phase::deferred;
+    keep_head();
+    x.request.body = {};
+    x.request.parameters.clear(); // their names live in the route, which may go
+}
+
+/// The one way in which the library refuses a request: one answer, and the connection's end.
+PORTHOLE_FN void Connection::refuse(RequestFault fault) {
+    if (!exchange_) {
+        exchange_ = core_.acquire_exchange();
+        exchange_->connection = this;
+    }
+    core_.refuse(*exchange_, fault, peer_);
+    if (phase_ != Phase::closed) {
+        send_answer();
+    }
+}
+
+PORTHOLE_FN void Connection::refuse_newcomer() {
+    exchange_ = core_.acquire_exchange();
+    exchange_->connection = this;
+    core_.refuse_overload(*exchange_, peer_);
+    if (phase_ != Phase::closed) {
+        send_answer();
+        send_output();
+    }
+    finish_turn();
+}
+
+/// End of the stream between requests or within one: whatever was answered has been sent.
+PORTHOLE_FN void Connection::on_peer_end() {
+    peer_ended_ = true;
+    close_now();
+}
+
+PORTHOLE_FN void Connection::drain_input(Readiness ready) {
+    if (!ready.read && !ready.hangup && !ready.error) {
+        return;
+    }
+    const IoResult result =
+        transport_->read(core_.read_buffer(), core_.limits().max_read_bytes_per_turn);
+    if (result.status == IoStatus::would_block) {
+        return;
+    }
+    core_.count_in(result.bytes);
+    received_ += result.bytes;
+    if (result.status != IoStatus::ok || received_ > core_.limits().max_linger_bytes) {
+        close_now();
+    }
+}
+
+PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
+    const std::shared_ptr<Upgrade> owner = upgrade_; // a callback may close the connection
+    if (is_reading_paused_) {
+        // The peer waits: that is what pausing is for.
+    } else if (!in_.is_empty()) {
+        const Buffer held(std::move(in_));
+        core_.count_work();
+        owner->on_data(held.view());
+    } else if ((ready.read || ready.hangup || ready.error) && !peer_ended_) {
+        const IoResult result =
+            transport_->read(core_.read_buffer(), core_.limits().max_read_bytes_per_turn);
+        if (result.status == IoStatus::ok) {
+            core_.count_in(result.bytes);
+            owner->on_data({core_.read_buffer(), result.bytes});
+        } else if (result.status == IoStatus::end) {
+            peer_ended_ = true;
+            core_.count_work();
+            owner->on_end();
+        } else if (result.status == IoStatus::failed) {
+            close_now();
+        }
+    }
+    if (phase_ == Phase::upgraded && (has_output() || close_when_sent_)) {
+        send_output();
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END

@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The output side of a connection. Answers of one turn gather in the core's buffer and leave with
+// one system call; only what the peer does not take becomes the connection's own. While anything is
+// left to send, nothing is read: that is the back-pressure.
+
+#include "porthole/server/connection.hpp"
+#include "porthole/server/core.hpp"
+#include "porthole/server/reply_state.hpp"
+
+#include <utility>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN bool Connection::has_output() const noexcept {
+    return !out_.is_empty() || !core_.out().is_empty() || body_sent_ < body_.size();
+}
+
+PORTHOLE_FN void Connection::send_answer() {
+    // Up to here a copy costs no more than a second piece in a gathered write.
+    constexpr std::size_t max_copied_body = 16 * 1024;
+    Exchange& x = *exchange_;
+    const RequestHead& head = x.parser.head();
+    AnswerContext context;
+    context.is_head = x.has_request && head.method == Method::head;
+    context.minor_version = x.has_request ? head.minor_version : 1;
+    context.keep_alive = x.has_request && head.keep_alive && !is_draining_
+                         && requests_ < core_.limits().max_requests_per_connection;
+    context.defaults = &core_.default_fields();
+    AnswerPlan plan;
+    if (!write_head(x.response, context, core_.out(), plan)) {
+        core_.note_failure("An answer's fields do not fit the output buffer.", peer_);
+        close_now();
+        return;
+    }
+    core_.count_response();
+    keep_alive_ = plan.keep_alive;
+    has_answer_ = true;
+    phase_ = Phase::sending;
+    if (x.response.upgrade) {
+        begin_upgrade();
+        return;
+    }
+    if (plan.sends_content && x.response.source) {
+        begin_source(plan);
+        return;
+    }
+    std::string& body = x.response.body;
+    x.content_sent = plan.sends_content ? body.size() : 0;
+    if (plan.sends_content && body.size() > max_copied_body) {
+        body_ = std::move(body);
+        body_sent_ = 0;
+        if (core_.has_access_log()) {
+            keep_head(); // the log is written when the last byte has left
+        }
+        return;
+    }
+    if (plan.sends_content && !core_.out().append(body)) {
+        close_now();
+        return;
+    }
+    if (keep_alive_) {
+        finish_answer();
+    }
+}
+
+PORTHOLE_FN void Connection::begin_source(const AnswerPlan& plan) {
+    source_ = std::move(exchange_->response.source);
+    if (core_.has_access_log()) {
+        keep_head(); // the log is written when the last byte has left
+    }
+    source_is_chunked_ = plan.framing.kind == Framing::Kind::chunked;
+    const bool is_sized = plan.framing.kind == Framing::Kind::length;
+    source_left_ = is_sized ? plan.framing.length : UINT64_MAX;
+    source_waits_ = false;
+    source_waker_ = std::make_shared<Connection*>(this);
+    source_->set_waker([waker = source_waker_] {
+        if (Connection* connection = *waker) {
+            connection->source_waits_ = false;
+            connection->core_.make_ready(*connection);
+        }
+    });
+    if (is_sized && source_left_ == 0) {
+        end_source();
+    }
+}
+
+/// Sends for as long as the peer takes it, up to a turn's share.
+PORTHOLE_FN void Connection::send_output() {
+    std::size_t left = core_.limits().max_write_bytes_per_turn;
+    output_is_blocked_ = false;
+    for (;;) {
+        if (source_ && !source_waits_ && !has_output()) {
+            pull_from_source();
+            if (phase_ == Phase::closed) {
+                return;
+            }
+        }
+        if (!has_output()) {
+            on_output_sent();
+            return;
+        }
+        left -= write_some(left);
+        if (phase_ == Phase::closed) {
+            return;
+        }
+        if (output_is_blocked_) {
+            break;
+        }
+        core_.read_clock();
+        if (left == 0 || core_.is_out_of_time()) {
+            core_.make_ready(*this);
+            break;
+        }
+    }
+    keep_unsent();
+}
+
+/// One gathered write of at most `most` bytes. Short means that the peer's window is full, which
+/// saves the call that would only say so.
+PORTHOLE_FN std::size_t Connection::write_some(std::size_t most) {
+    std::string_view slices[max_slices];
+    std::size_t count = 0;
+    std::size_t total = 0;
+    const std::string_view parts[] = {
+        out_.view(), core_.out().view(), std::string_view(body_).substr(body_sent_)};
+    for (const std::string_view part : parts) {
+        const std::string_view slice = part.substr(0, most - total);
+        if (!slice.empty()) {
+            slices[count++] = slice;
+            total += slice.size();
+        }
+    }
+    const IoResult result = transport_->write(slices, count);
+    if (result.status == IoStatus::would_block) {
+        output_is_blocked_ = true;
+        return 0;
+    }
+    if (result.status != IoStatus::ok) {
+        close_now();
+        return 0;
+    }
+    core_.count_out(result.bytes);
+    output_moved_ = true;
+    output_is_blocked_ = result.bytes < total;
+    std::size_t taken = result.bytes;
+    for (Buffer* buffer : {&out_, &core_.out()}) {
+        const std::size_t here = taken < buffer->size() ? taken : buffer->size();
+        buffer->consume(here);
+        taken -= here;
+    }
+    body_sent_ += taken;
+    if (body_sent_ == body_.size() && body_sent_ != 0) {
+        std::string().swap(body_); // assigning would keep the memory
+        body_sent_ = 0;
+    }
+    return result.bytes;
+}
+
+/// What the peer has not taken becomes the connection's own.
+PORTHOLE_FN void Connection::keep_unsent() {
+    if (!out_.append(core_.out().view())) {
+        core_.note_failure("An answer does not fit the output queue.", peer_);
+        close_now();
+    }
+    core_.out().clear();
+}
+
+PORTHOLE_FN void Connection::pull_from_source() {
+    core_.count_work();
+    const BodySource::State state =
+        source_is_chunked_ ? pull_chunk(core_.out()) : pull_plain(core_.out());
+    switch (state) {
+    case BodySource::State::more:
+        if (!has_output()) {
+            core_.make_ready(*this); // nothing, and yet not waiting: asked again next turn
+        }
+        break;
+    case BodySource::State::wait: source_waits_ = true; break;
+    case BodySource::State::end: end_source(); break;
+    case BodySource::State::failed:
+        core_.note_failure("The content of an answer ended too early.", peer_);
+        close_now();
+        break;
+    }
+}
+
+/// Content of known size, or until the connection ends.
+PORTHOLE_FN BodySource::State Connection::pull_plain(Buffer& out) {
+    constexpr std::uint64_t most = ServerCore::max_piece_bytes;
+    const auto capacity = static_cast<std::size_t>(source_left_ < most ? source_left_ : most);
+    char* into = out.prepare(capacity);
+    if (into == nullptr) {
+        return BodySource::State::failed;
+    }
+    const BodySource::Piece piece = source_->pull(into, capacity);
+    PORTHOLE_ASSERT(piece.bytes <= capacity, "BodySource::pull() must not write past its capacity");
+    const std::size_t size = piece.bytes < capacity ? piece.bytes : capacity;
+    out.commit(size);
+    const bool is_sized = source_left_ != UINT64_MAX;
+    source_left_ -= is_sized ? size : 0;
+    exchange_->content_sent += size;
+    if (is_sized && source_left_ == 0) {
+        return BodySource::State::end;
+    }
+    const bool is_short = is_sized && piece.state == BodySource::State::end;
+    return is_short ? BodySource::State::failed : piece.state;
+}
+
+/// The chunk's head is written right before its bytes once their number is known.
+PORTHOLE_FN BodySource::State Connection::pull_chunk(Buffer& out) {
+    constexpr std::size_t capacity = ServerCore::max_piece_bytes;
+    char* into = out.prepare(max_chunk_head_size + capacity + chunk_end.size() + last_chunk.size());
+    if (into == nullptr) {
+        return BodySource::State::failed;
+    }
+    const BodySource::Piece piece = source_->pull(into + max_chunk_head_size, capacity);
+    PORTHOLE_ASSERT(piece.bytes <= capacity, "BodySource::pull() must not write past its capacity");
+    const std::size_t size = piece.bytes < capacity ? piece.bytes : capacity;
+    if (size == 0 || piece.state == BodySource::State::failed) {
+        return piece.state; // an empty chunk would end the body
+    }
+    exchange_->content_sent += size;
+    char head[max_chunk_head_size];
+    const std::size_t head_size = write_chunk_head(head, size);
+    const std::size_t gap = max_chunk_head_size - head_size;
+    for (std::size_t i = 0; i < head_size; ++i) {
+        into[gap + i] = head[i];
+    }
+    out.commit(max_chunk_head_size + size);
+    out.consume(gap);
+    return out.append(chunk_end) ? piece.state : BodySource::State::failed;
+}
+
+PORTHOLE_FN void Connection::end_source() {
+    if (source_is_chunked_ && !core_.out().append(last_chunk)) {
+        close_now();
+    }
+    if (source_waker_) {
+        *source_waker_ = nullptr;
+        source_waker_.reset();
+    }
+    source_.reset();
+}
+
+PORTHOLE_FN void Connection::on_output_sent() {
+    if (phase_ != Phase::upgraded) {
+        out_.release();
+    }
+    switch (phase_) {
+    case Phase::sending:
+        if (source_) {
+            break; // it waits
+        }
+        if (keep_alive_) {
+            finish_answer();
+        } else {
+            begin_linger();
+        }
+        break;
+    case Phase::upgraded:
+        if (close_when_sent_) {
+            begin_linger();
+        } else if (output_moved_) {
+            const std::shared_ptr<Upgrade> owner = upgrade_;
+            owner->on_drain();
+        }
+        break;
+    case Phase::head:
+    case Phase::content:
+    case Phase::deferred:
+    case Phase::lingering:
+    case Phase::closed: break;
+    }
+}
+
+/// The next request may come.
+PORTHOLE_FN void Connection::finish_answer() {
+    note_access(true);
+    core_.release_exchange(std::move(exchange_));
+    phase_ = Phase::head;
+    phase_began_ = core_.now();
+    needs_more_ = false;
+}
+
+/// RFC 9112 section 9.6: a close with unread input resets the connection, and the reset may
+/// overtake the answer. So the sending side is shut, and what still comes is read for a while.
+PORTHOLE_FN void Connection::begin_linger() {
+    if (const std::shared_ptr<Upgrade> owner = std::move(upgrade_)) {
+        upgrade_.reset();
+        owner->on_close();
+    }
+    if (phase_ == Phase::closed) {
+        return;
+    }
+    if (exchange_) {
+        note_access(true);
+        core_.release_exchange(std::move(exchange_));
+    }
+    transport_->shut_write();
+    phase_ = Phase::lingering;
+    phase_began_ = core_.now();
+    received_ = 0;
+    in_.release();
+    out_.release();
+}
+
+PORTHOLE_FN void Connection::begin_upgrade() {
+    upgrade_ = std::move(exchange_->response.upgrade);
+    exchange_->response.status = 101;
+    note_access(true);
+    core_.release_exchange(std::move(exchange_));
+    phase_ = Phase::upgraded;
+    keep_unsent(); // what the owner sends stays behind the 101
+    if (phase_ == Phase::closed) {
+        return;
+    }
+    const std::shared_ptr<Upgrade> owner = upgrade_;
+    owner->on_open(*this);
+    if (phase_ == Phase::upgraded) {
+        core_.make_ready(*this); // for what it has sent, and for what came behind the request
+    }
+}
+
+PORTHOLE_FN void Connection::note_access(bool is_complete) {
+    has_answer_ = false;
+    core_.note_access(*exchange_, is_complete);
+}
+
+PORTHOLE_FN void Connection::report_peer_gone() noexcept {
+    if (exchange_ && exchange_->reply) {
+        exchange_->reply->peer_gone.store(true);
+    }
+    if (phase_ == Phase::sending && source_waits_) {
+        close_now(); // nobody waits for what the source may have some day
+        return;
+    }
+    if (peer_ended_ && phase_ == Phase::deferred) {
+        stop_watching(); // reported again although it is masked: both directions are closed
+    }
+    peer_ended_ = true;
+}
+
+PORTHOLE_FN std::shared_ptr<ReplyState> Connection::defer(Exchange& exchange) {
+    return core_.defer(exchange);
+}
+
+PORTHOLE_FN void Connection::note_dropped_reply() {
+    core_.log(
+        LogLevel::warning, LogId::reply_dropped,
+        "The last copy of a Reply went away unanswered; the answer is 500.", peer_);
+}
+
+PORTHOLE_FN void Connection::note_second_reply() {
+    core_.log(
+        LogLevel::warning, LogId::reply_twice,
+        "A Reply was finished a second time; only the first answer is sent.", peer_);
+}
+
+PORTHOLE_FN void Connection::complete(ReplyState& reply) {
+    if (phase_ != Phase::deferred) {
+        return;
+    }
+    Exchange& x = *exchange_;
+    x.response = std::move(reply.parts);
+    x.response.exchange = &x;
+    x.response.is_deferred = false;
+    x.reply.reset();
+    output_moved_ = unwanted_input_ = false;
+    core_.finish_response(x);
+    if (phase_ != Phase::closed) {
+        send_answer();
+    }
+    if (phase_ != Phase::closed) {
+        send_output();
+    }
+    finish_turn();
+}
+
+PORTHOLE_FN bool Connection::send(std::string_view bytes) {
+    if (phase_ != Phase::upgraded || close_when_sent_
+        || bytes.size() > core_.limits().max_queue_bytes
+        || out_.size() > core_.limits().max_queue_bytes - bytes.size() || !out_.append(bytes)) {
+        return false;
+    }
+    core_.make_ready(*this);
+    return true;
+}
+
+PORTHOLE_FN void Connection::pause_reading(bool is_paused) {
+    is_reading_paused_ = is_paused;
+    if (phase_ == Phase::upgraded) {
+        core_.make_ready(*this);
+    }
+}
+
+PORTHOLE_FN void Connection::close() {
+    if (phase_ == Phase::upgraded) {
+        close_when_sent_ = true;
+        core_.make_ready(*this);
+    }
+}
+
+PORTHOLE_FN void Connection::abort() {
+    close_now();
+}
+
+PORTHOLE_FN void Connection::set_deadline(TimePoint deadline) {
+    owner_deadline_ = deadline;
+    if (phase_ == Phase::upgraded) {
+        update_deadline();
+    }
+}
+
+PORTHOLE_FN TimePoint Connection::now() const noexcept {
+    return core_.now();
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END

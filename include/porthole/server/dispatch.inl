@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// From a complete request to its answer: hooks, route, handler, error page. All user code that a
+// request causes is called from here.
+
+#include "porthole/server/core.hpp"
+#include "porthole/server/reply_state.hpp"
+
+#include <string>
+#include <utility>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Runs `step`, counts its time as the user's, and turns an exception into a 500.
+template <class Step>
+PORTHOLE_FN void ServerCore::run_user_code(Exchange& x, const Step& step) {
+    const TimePoint began = read_clock();
+    bool has_ended = false;
+    PORTHOLE_TRY {
+        step();
+        has_ended = true;
+    }
+    PORTHOLE_CATCH_ALL {
+        log(LogLevel::error, LogId::handler_threw,
+            "An exception left a handler or hook; the answer is 500.", x.request.peer);
+    }
+    router_->leave();
+    const std::chrono::nanoseconds spent = read_clock() - began;
+    report_.handler_time += spent;
+    x.handler_time += spent;
+    x.is_over_budget = is_out_of_time();
+    if (x.response.refused_fields != 0) {
+        log(LogLevel::warning, LogId::field_refused,
+            "A response field was dropped: its name is no token, its value has control characters, "
+            "or the server sets it itself.",
+            x.request.peer);
+    }
+    if (has_ended) {
+        return;
+    }
+    if (x.reply) { // deferred before it threw: the Reply no longer answers this request
+        x.reply->connection = nullptr;
+        x.reply.reset();
+    }
+    x.response.reset();
+    x.response.status = 500;
+    x.response.body = "500 Internal Server Error\n";
+    x.response.fields = "Content-Type: text/plain; charset=utf-8\r\n";
+}
+
+PORTHOLE_FN void ServerCore::handle(Exchange& x) {
+    x.response.exchange = &x;
+    run_user_code(x, [this, &x] { handle_steps(x); });
+}
+
+PORTHOLE_FN void ServerCore::finish_response(Exchange& x) {
+    run_user_code(x, [this, &x] { finish_steps(x); });
+}
+
+PORTHOLE_FN void ServerCore::handle_steps(Exchange& x) {
+    const Request request(x.request);
+    Response response(x.response);
+    x.scope = &router_->root();
+    if (run_before_hooks(x.scope, x, request, response)) {
+        run_route(x, request, response);
+    }
+    if (!x.response.is_deferred) {
+        finish_steps(x);
+    }
+}
+
+PORTHOLE_FN void ServerCore::run_route(Exchange& x, const Request& request, Response& response) {
+    Route* route = router_->match(x.request, request.host());
+    if (route == nullptr) {
+        answer_unrouted(x, request, response);
+        return;
+    }
+    x.scope = route->scope;
+    const bool has_own_hooks = x.scope != &router_->root();
+    if (has_own_hooks && !run_before_hooks(x.scope, x, request, response)) {
+        return;
+    }
+    router_->enter(x.scope, route);
+    if (route->mount) {
+        route->mount->handle(request, response);
+    } else {
+        route->handler(request, response);
+    }
+}
+
+/// Outer groups first. The server's own hooks, which have run before the route was known, are left
+/// out unless `scope` is the server's. False when one of them has stopped the request.
+PORTHOLE_FN bool ServerCore::run_before_hooks(
+    const RouteScope* scope, Exchange& x, const Request& request, Response& response) {
+    if (scope->parent != nullptr && scope->parent->parent != nullptr
+        && !run_before_hooks(scope->parent, x, request, response)) {
+        return false;
+    }
+    router_->enter(scope, nullptr);
+    for (std::size_t i = 0; i < scope->before.size(); ++i) {
+        if ((*scope->before[i])(request, response) == Next::stop) {
+            if (!x.response.is_touched && !x.response.is_deferred) {
+                make_error(x, 403, "A hook of this server does not allow the request.");
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
+PORTHOLE_FN void
+ServerCore::answer_unrouted(Exchange& x, const Request& request, Response& response) {
+    const std::string allowed = router_->allowed_methods(x.request, request.host());
+    if (request.method() == Method::options && (!allowed.empty() || request.path() == "*")) {
+        response.status(204);
+        if (!allowed.empty()) {
+            response.header("Allow", allowed);
+        }
+    } else if (request.method() == Method::other) {
+        make_error(
+            x, status_of(RequestFault::unknown_method), describe(RequestFault::unknown_method));
+    } else if (!allowed.empty()) {
+        make_error(x, 405, "This path does not answer that method; see the Allow field.");
+        response.header("Allow", allowed);
+    } else {
+        make_error(x, 404, "Nothing answers at this path.");
+    }
+}
+
+/// The library's own answer. It reflects nothing of the request.
+PORTHOLE_FN void ServerCore::make_error(Exchange& x, int status, std::string_view sentence) {
+    x.response.reset();
+    x.response.exchange = &x;
+    x.is_refused = true;
+    std::string& body = x.response.body;
+    body = std::to_string(status);
+    body += ' ';
+    body += reason_phrase(status);
+    body += '\n';
+    body += sentence;
+    body += '\n';
+    x.response.fields = "Content-Type: text/plain; charset=utf-8\r\n";
+    x.response.status = status;
+    x.response.is_touched = true;
+}
+
+PORTHOLE_FN void ServerCore::finish_steps(Exchange& x) {
+    constexpr int first_error = 400;
+    const Request request(x.request);
+    Response response(x.response);
+    const bool is_empty = x.response.body.empty() && !x.response.source && !x.response.upgrade;
+    if (error_page_ && x.response.status >= first_error && (x.is_refused || is_empty)) {
+        const std::shared_ptr<Handler> page = error_page_; // it may set another one
+        router_->enter(nullptr, nullptr);
+        (*page)(request, response);
+    }
+    if (x.origin != nullptr) { // the after hooks may still change it
+        response.header("Access-Control-Allow-Origin", *x.origin);
+        response.add_header("Vary", "Origin");
+    }
+    for (const RouteScope* scope = x.scope; scope != nullptr; scope = scope->parent) {
+        router_->enter(scope, nullptr);
+        for (std::size_t i = 0; i < scope->after.size(); ++i) {
+            (*scope->after[i])(request, response);
+        }
+    }
+}
+
+/// Before anything else looks at the request: static files, 404s, OPTIONS and upgrades, too.
+PORTHOLE_FN bool ServerCore::admit(Exchange& x, const Entrance& entrance) {
+    constexpr int unauthorized = 401;
+    const Request request(x.request);
+    const GuardContext context{x.request.scheme, entrance.is_exposed, entrance.needs_token};
+    const GuardVerdict verdict = gatekeeper_.judge(request, context);
+    x.origin = verdict.origin;
+    switch (verdict.kind) {
+    case GuardVerdict::Kind::pass: return true;
+    case GuardVerdict::Kind::refuse:
+        log(LogLevel::info, LogId::request_refused, verdict.sentence, x.request.peer);
+        make_error(x, verdict.status, verdict.sentence);
+        if (verdict.status == unauthorized) { // RFC 6750 section 3
+            Response(x.response).header("WWW-Authenticate", "Bearer");
+        }
+        break;
+    case GuardVerdict::Kind::preflight: answer_preflight(x); break;
+    case GuardVerdict::Kind::login: answer_login(x); break;
+    }
+    x.scope = &router_->root();
+    finish_response(x);
+    x.response.must_close = true; // its content, if it has any, is not read
+    return false;
+}
+
+/// The permission that a browser asks for beforehand (WHATWG Fetch, CORS-preflight). What the
+/// origin may do was decided with Guard::allowed_origins, so what it asks for is granted.
+PORTHOLE_FN void ServerCore::answer_preflight(Exchange& x) {
+    const Request request(x.request);
+    Response response(x.response);
+    response.no_content();
+    response.header(
+        "Access-Control-Allow-Methods",
+        request.header("Access-Control-Request-Method").value_or(""));
+    if (const auto fields = request.header("Access-Control-Request-Headers")) {
+        response.header("Access-Control-Allow-Headers", *fields);
+    }
+    response.header("Access-Control-Max-Age", "600");
+}
+
+/// The token becomes a session cookie, and leaves the address bar and the history.
+PORTHOLE_FN void ServerCore::answer_login(Exchange& x) {
+    constexpr int see_other = 303;
+    const Request request(x.request);
+    Response response(x.response);
+    std::string_view path = x.request.target.path;
+    while (path.size() > 1 && path[1] == '/') {
+        path.remove_prefix(1); // "//name" would lead to another host
+    }
+    std::string location(path);
+    char separator = '?';
+    std::string_view rest = request.query_string();
+    while (!rest.empty()) {
+        const std::string_view pair = rest.substr(0, rest.find('&'));
+        rest.remove_prefix(pair.size() < rest.size() ? pair.size() + 1 : rest.size());
+        if (pair.substr(0, pair.find('=')) != "token") {
+            location += separator;
+            location += pair;
+            separator = '&';
+        }
+    }
+    response.redirect(location, see_other);
+    CookieOptions cookie;
+    cookie.same_site = SameSite::strict;
+    cookie.secure = x.request.scheme == "https";
+    response.cookie(gatekeeper_.session_cookie_name(request), gatekeeper_.session(), cookie);
+}
+
+PORTHOLE_FN void ServerCore::note_access(const Exchange& x, bool is_complete) {
+    if (!options_.access_log) {
+        return;
+    }
+    const Request request(x.request);
+    const std::string target = x.has_request ? redact_token(request.target()) : std::string();
+    AccessRecord record;
+    record.time = clock_source_->wall_time();
+    record.peer = request.peer();
+    record.method = x.has_request ? request.method_name() : std::string_view();
+    record.target = target;
+    record.http_version = request.http_version();
+    record.status = x.response.status;
+    record.content_bytes = x.content_sent;
+    record.is_complete = is_complete;
+    record.duration = x.has_request ? clock_ - x.began : Duration::zero();
+    record.handler_time = x.handler_time;
+    record.is_over_budget = x.is_over_budget;
+    options_.access_log(record);
+}
+
+/// What handlers see of a request that could not be read: nothing but its peer.
+PORTHOLE_FN void ServerCore::show_nothing(Exchange& x, std::string_view peer) noexcept {
+    x.request.reset();
+    x.request.base = "";
+    x.request.head = &empty_head_;
+    x.request.peer = peer;
+}
+
+PORTHOLE_FN void ServerCore::refuse(Exchange& x, RequestFault fault, std::string_view peer) {
+    if (!x.has_request) {
+        show_nothing(x, peer);
+    }
+    x.scope = &router_->root();
+    log(LogLevel::info, LogId::request_refused, describe(fault), peer);
+    make_error(x, status_of(fault), describe(fault));
+    finish_response(x);
+    x.response.must_close = true;
+}
+
+PORTHOLE_FN void ServerCore::refuse_overload(Exchange& x, std::string_view peer) {
+    show_nothing(x, peer);
+    x.scope = &router_->root();
+    make_error(x, 503, "Too many connections (Limits::max_connections).");
+    Response(x.response).header("Retry-After", "1");
+    finish_response(x);
+    x.response.must_close = true;
+}
+
+/// The route's own bound, else that of the innermost group that has one, else the server's.
+PORTHOLE_FN std::uint64_t ServerCore::max_body_bytes(Exchange& x) {
+    const Request request(x.request);
+    const Route* route = router_->match(x.request, request.host());
+    if (route == nullptr) {
+        return limits().max_body_bytes;
+    }
+    if (route->max_body_bytes) {
+        return *route->max_body_bytes;
+    }
+    for (const RouteScope* scope = route->scope; scope != nullptr; scope = scope->parent) {
+        if (scope->max_body_bytes) {
+            return *scope->max_body_bytes;
+        }
+    }
+    return limits().max_body_bytes;
+}
+
+PORTHOLE_FN std::shared_ptr<ReplyState> ServerCore::defer(Exchange& x) {
+    auto state = std::make_shared<ReplyState>();
+    state->connection = x.connection;
+    state->mailbox = mailbox_;
+    state->parts = std::move(x.response);
+    state->parts.exchange = nullptr;
+    x.response.reset();
+    x.response.exchange = &x;
+    x.response.is_deferred = true;
+    x.reply = state;
+    return state;
+}
+
+PORTHOLE_FN void ServerCore::set_error_page(Handler page) {
+    error_page_ = std::make_shared<Handler>(std::move(page));
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END

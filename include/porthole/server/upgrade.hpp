@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What owns a connection after 101 Switching Protocols: the seam that WebSocket is built on.
+
+#include "porthole/base/clock.hpp"
+
+#include <cstddef>
+#include <string_view>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// The owner's side of the connection. Valid from on_open() until on_close() returns; ticking
+/// thread only.
+class UpgradeLink {
+public:
+    /// Queues bytes; they leave within this tick when the peer takes them. False, and nothing is
+    /// queued, when Limits::max_queue_bytes would be passed or the connection is closing.
+    virtual bool send(std::string_view bytes) = 0;
+    /// What the peer has not taken yet.
+    virtual std::size_t queued_bytes() const noexcept = 0;
+    /// Stops and resumes on_data(): back-pressure to the peer.
+    virtual void pause_reading(bool is_paused) = 0;
+    /// Closes once all that is queued has left, within Limits::write_stall_timeout.
+    virtual void close() = 0;
+    /// Closes at once.
+    virtual void abort() = 0;
+    /// on_deadline() is called when it passes; never means never.
+    virtual void set_deadline(TimePoint deadline) = 0;
+    /// The server's time, which stands still while the program does.
+    virtual TimePoint now() const noexcept = 0;
+    virtual std::string_view peer() const noexcept = 0;
+
+protected:
+    ~UpgradeLink() = default;
+};
+
+/// A protocol that takes a connection over. The connection shares its ownership; all calls come
+/// from inside tick().
+class Upgrade {
+public:
+    virtual ~Upgrade() = default;
+    /// Once, behind the 101.
+    virtual void on_open(UpgradeLink& link) = 0;
+    /// Bytes of the peer, valid for the call; all of them count as taken.
+    virtual void on_data(std::string_view bytes) = 0;
+    /// The queue has become empty after it had not been.
+    virtual void on_drain() {}
+    virtual void on_deadline() {}
+    /// The peer has finished sending. The connection stays open for sending until the owner closes
+    /// it.
+    virtual void on_end() = 0;
+    /// Once, whatever happened; the link is gone when it returns.
+    virtual void on_close() = 0;
+};
+
+PORTHOLE_NAMESPACE_END

@@ -1,0 +1,13068 @@
+// SPDX-License-Identifier: MIT
+// Porthole 0.1.0, all of it in one file. Generated from include/ by tools/amalgamate.py:
+// change the files there instead of this one.
+#ifndef PORTHOLE_HPP
+#define PORTHOLE_HPP
+
+// Porthole: an HTTP server that a game or desktop program pumps from its own main loop.
+//
+//     #define PORTHOLE_IMPLEMENTATION          // in exactly one source file
+//     #include <porthole.hpp>
+//
+//     porthole::Server server;
+//     server.get("/", [](const porthole::Request&, porthole::Response& response) {
+//         response.text("Hello from the frame loop\n");
+//     });
+//     if (auto error = server.listen("localhost", 8080)) { ... error.message() ... }
+//     while (running) { server.tick(); update(); render(); }
+//
+// Below is the table of contents, in the order in which bytes travel: from the wire to the handler
+// and back. Declarations first; the definitions follow in one block, in one source file.
+
+// base: what the rest is made of; the standard library only
+
+// porthole/base/version.hpp
+
+// The version, once. CMake, Meson and the single header read it from here; a test compares them.
+
+#define PORTHOLE_VERSION_MAJOR 0
+#define PORTHOLE_VERSION_MINOR 1
+#define PORTHOLE_VERSION_PATCH 0
+#define PORTHOLE_VERSION_STRING "0.1.0"
+
+// porthole/base/config.hpp
+
+// What every other file needs first: how definitions are marked, which namespace they live in, and
+// what a broken promise of the host program does. The inline namespace carries version and mode, so
+// that object files built in different modes fail to link instead of misbehaving. Nothing here
+// changes the layout of a type: options that do are run-time fields.
+
+/// 1: everything is inline, for programs that cannot add a source file. 0 (the default): exactly
+/// one source file defines PORTHOLE_IMPLEMENTATION before it includes porthole.hpp.
+#ifndef PORTHOLE_HEADER_ONLY
+#define PORTHOLE_HEADER_ONLY 0
+#endif
+
+#if PORTHOLE_HEADER_ONLY
+#define PORTHOLE_FN inline
+#define PORTHOLE_ABI v0_1_header_only
+#else
+#define PORTHOLE_FN
+#define PORTHOLE_ABI v0_1_compiled
+#endif
+
+#define PORTHOLE_NAMESPACE_BEGIN                                                                   \
+    namespace porthole {                                                                           \
+    inline namespace PORTHOLE_ABI {
+#define PORTHOLE_NAMESPACE_END                                                                     \
+    }                                                                                              \
+    }
+
+/// Misuse by the host program, never a peer's doing. `sentence` says what to do instead. Override
+/// it by defining PORTHOLE_ASSERT(condition, sentence) beforehand; without it, and with NDEBUG, the
+/// call at fault does nothing harmful.
+#ifndef PORTHOLE_ASSERT
+#include <cassert>
+#define PORTHOLE_ASSERT(condition, sentence) assert((condition) && (sentence))
+#endif
+
+// An exception that leaves a handler becomes a 500; without exceptions the same code is plain.
+#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
+#define PORTHOLE_TRY try
+#define PORTHOLE_CATCH_ALL catch (...)
+#else
+#define PORTHOLE_TRY if constexpr (true)
+#define PORTHOLE_CATCH_ALL else
+#endif
+
+// porthole/base/error.hpp
+
+// Expected failures are values. An Error says which call failed, on what, what the system said, and
+// what the user can do about it; it converts to true when there is one.
+
+#include <string>
+#include <string_view>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// What kind of failure it is, for code that reacts to it. The sentence is Error::message().
+enum class ErrorCode : unsigned char {
+    ok,                    ///< no error
+    address_in_use,        ///< another socket holds the port
+    address_not_available, ///< no interface of this machine has that address
+    permission_denied,     ///< a port below 1024, or a path that this user may not touch
+    unknown_host,          ///< the name does not resolve
+    unsupported_family,    ///< this machine lacks IPv4, IPv6 or unix sockets
+    bad_port,              ///< not a number from 0 to 65535, or a range that passes 65535
+    bad_path,              ///< a unix socket path that is empty, too long, or not a socket
+    not_exposed,           ///< not a loopback address, and ListenOptions::expose does not allow it
+    too_many_files,        ///< the process or the system has no descriptor left
+    connection_refused,    ///< nobody listens there
+    timed_out,             ///< the deadline passed
+    bad_pattern,           ///< a route or mount pattern that cannot be parsed
+    already_exists,        ///< something of that name is there already
+    not_found,             ///< a file, directory or program that is not there
+    misuse,                ///< the call is not legal in this state
+    system,                ///< anything else the operating system refused
+};
+
+/// An expected failure, or none. Cheap when there is none.
+class [[nodiscard]] Error {
+public:
+    Error() = default;
+    Error(
+        ErrorCode code, std::string_view call, std::string_view subject,
+        std::string_view advice = {});
+
+    /// True when there is an error, so that `if (auto error = server.listen(8080))` reads well.
+    explicit operator bool() const noexcept { return code_ != ErrorCode::ok; }
+
+    ErrorCode code() const noexcept { return code_; }
+    /// The call that failed: "bind", "getaddrinfo", "mount" ...
+    const std::string& call() const noexcept { return call_; }
+    /// What it was called on: "[::1]:8080", a path, a pattern.
+    const std::string& endpoint() const noexcept { return subject_; }
+    /// The operating system's own words; empty when it was not asked.
+    const std::string& system_text() const noexcept { return system_text_; }
+    /// errno, WSAGetLastError() or the getaddrinfo() code; 0 when the system was not asked.
+    int system_code() const noexcept { return system_code_; }
+    /// What the user can do about it; may be empty.
+    const std::string& advice() const noexcept { return advice_; }
+    /// All of it in one line: `bind [::1]:8080: Address already in use (98); <advice>`.
+    std::string message() const;
+
+    /// Adds what the operating system said.
+    Error&& with_system(int system_code, std::string_view system_text) &&;
+
+private:
+    ErrorCode code_ = ErrorCode::ok;
+    int system_code_ = 0;
+    std::string call_;
+    std::string subject_;
+    std::string system_text_;
+    std::string advice_;
+};
+
+/// The code's own short sentence, for logs and tests: "address already in use".
+std::string_view describe(ErrorCode code) noexcept;
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/limits.hpp
+
+// Everything that a peer can make grow, with its bound. All of them are run-time fields, so that no
+// macro changes a layout and one program can run a strict and a generous server side by side.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// The bounds of one server. Every default has a test at the limit and one past it.
+struct Limits {
+    /// Method, target and version with their line end. Past it: 414 (RFC 9110 section 15.5.15).
+    std::size_t max_request_line_bytes = 8 * 1024;
+    /// All field lines of the head together. Past it: 431 (RFC 6585 section 5).
+    std::size_t max_fields_bytes = 16 * 1024;
+    /// Field lines of the head, and of the trailer. Past it: 431.
+    std::size_t max_fields = 100;
+    /// Content that is collected for a handler. Past it: 413 (RFC 9110 section 15.5.14), before
+    /// it is read when its length was announced. Routes may set their own.
+    std::uint64_t max_body_bytes = 1024 * 1024;
+    /// Chunk-size line with its extensions, in bytes. Past it: 400.
+    std::size_t max_chunk_line_bytes = 256;
+    /// Trailer section of a chunked body. Past it: 431.
+    std::size_t max_trailer_bytes = 4 * 1024;
+
+    /// Open connections. At the cap the longest idle one makes room, else the newcomer gets
+    /// 503.
+    std::size_t max_connections = 1024;
+    /// Of these, from one address, on listeners that are exposed beyond this machine. Past it the
+    /// newcomer gets 503.
+    std::size_t max_connections_per_address = 64;
+    /// Requests on one connection before it is closed, so that load spreads anew.
+    std::size_t max_requests_per_connection = 1000;
+
+    /// From the first byte of a request (or the connection's start) to the end of its head, in
+    /// total: drip-feeding does not extend it. Past it: 408.
+    std::chrono::milliseconds head_timeout{10'000};
+    /// Content may arrive as slowly as it likes for this long ...
+    std::chrono::milliseconds body_grace{5'000};
+    /// ... and after that at this average rate from its start. Below it: 408.
+    std::uint64_t min_body_bytes_per_second = 1024;
+    /// A kept-alive connection without a request.
+    std::chrono::milliseconds idle_timeout{15'000};
+    /// An answer of which the peer takes nothing for this long.
+    std::chrono::milliseconds write_stall_timeout{30'000};
+    /// After an error answer: how long, and how much, is still read so that the peer sees the
+    /// answer instead of a reset.
+    std::chrono::milliseconds linger_timeout{2'000};
+    std::uint64_t max_linger_bytes = 4 * 1024 * 1024;
+    /// After stop(): how long complete answers may take to leave.
+    std::chrono::milliseconds stop_grace{1'000};
+    /// No descriptor left: how long accepting pauses before it is tried again.
+    std::chrono::milliseconds accept_backoff{100};
+
+    /// Bytes that an upgraded connection or a stream may have queued for a slow peer.
+    std::size_t max_queue_bytes = 1024 * 1024;
+
+    /// The units of work in a tick. Larger ones raise throughput, smaller ones keep a tick
+    /// closer to its budget.
+    std::size_t max_accepts_per_tick = 16;
+    std::size_t max_read_bytes_per_turn = 64 * 1024;
+    std::size_t max_write_bytes_per_turn = 256 * 1024;
+
+    /// A gap between ticks that is longer than this (a breakpoint, a loading screen) counts as
+    /// this long: every deadline moves by the rest of it.
+    std::chrono::milliseconds max_tick_gap{1'000};
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/ascii.hpp
+
+// Bytes as HTTP sees them: ASCII only, no locale. The tables follow the grammar of RFC 9110
+// section 5.6 and RFC 3986 section 2. All of it is total: any byte string is a legal argument.
+
+#include <optional>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace ascii {
+
+constexpr bool is_digit(char c) noexcept {
+    return c >= '0' && c <= '9';
+}
+constexpr bool is_alpha(char c) noexcept {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+constexpr char to_lower(char c) noexcept {
+    return (c >= 'A' && c <= 'Z') ? static_cast<char>(c + ('a' - 'A')) : c;
+}
+/// The value of a hexadecimal digit, or -1.
+constexpr int hex_value(char c) noexcept {
+    if (is_digit(c)) {
+        return c - '0';
+    }
+    const char lower = to_lower(c);
+    return (lower >= 'a' && lower <= 'f') ? lower - 'a' + 10 : -1;
+}
+
+/// Equal but for the case of A to Z.
+bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept;
+/// Without the spaces and tabs at both ends (OWS, RFC 9110 section 5.6.3).
+std::string_view trim(std::string_view text) noexcept;
+
+/// tchar (RFC 9110 section 5.6.2): what a method or a field name is made of.
+bool is_token_char(char c) noexcept;
+/// One or more tchar.
+bool is_token(std::string_view text) noexcept;
+/// No control character but HTAB: what a field value is made of (RFC 9110 section 5.5).
+bool is_field_value(std::string_view text) noexcept;
+/// Visible ASCII only: what a request target is made of.
+bool is_visible(std::string_view text) noexcept;
+
+/// Digits only, no sign, no blank, no overflow; nothing else is a number.
+std::optional<std::uint64_t> parse_decimal(std::string_view text) noexcept;
+
+/// Writes a number's decimal digits; `into` has room for 20. Returns how many were written.
+std::size_t write_decimal(char* into, std::uint64_t value) noexcept;
+
+/// Walks a comma-separated list (RFC 9110 section 5.6.1), trimmed, empty elements left out:
+/// returns the next element and removes it from `rest`, or nothing at the end. Commas in quoted
+/// strings do not separate.
+std::optional<std::string_view> next_list_element(std::string_view& rest) noexcept;
+
+/// True when the comma-separated list has that element, in any case.
+bool list_has(std::string_view list, std::string_view element) noexcept;
+
+} // namespace ascii
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/base64.hpp
+
+// Base64 (RFC 4648): section 4 for protocols that want it, section 5 for text that goes into URLs
+// and cookies.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// With '+', '/' and padding.
+std::string base64(std::string_view bytes);
+/// With '-', '_' and no padding.
+std::string base64url(std::string_view bytes);
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/buffer.hpp
+
+// The byte queue of a connection: bytes are added at the end and consumed at the front. It never
+// grows past its cap, and gives its memory back when told that the connection is idle. Growing is
+// the only thing that allocates.
+
+#include <memory>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Views into it are valid until the next call that adds, consumes or releases.
+class Buffer {
+public:
+    /// An empty buffer owns no memory. `max_bytes` is what it holds at the most.
+    explicit Buffer(std::size_t max_bytes) noexcept : max_bytes_(max_bytes) {}
+    Buffer(Buffer&& other) noexcept;
+    Buffer& operator=(Buffer&& other) noexcept;
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    ~Buffer() = default;
+
+    bool is_empty() const noexcept { return begin_ == end_; }
+    std::size_t size() const noexcept { return end_ - begin_; }
+    std::size_t capacity() const noexcept { return capacity_; }
+    std::size_t max_bytes() const noexcept { return max_bytes_; }
+    std::string_view view() const noexcept { return {memory_.get() + begin_, size()}; }
+
+    /// Copies `bytes` to the end. False, and nothing is added, when the cap would be passed.
+    [[nodiscard]] bool append(std::string_view bytes);
+    /// Room for at least `size` more bytes at the end, to be filled and then committed; null
+    /// when the cap would be passed.
+    [[nodiscard]] char* prepare(std::size_t size);
+    /// `size` of the prepared bytes are now content.
+    void commit(std::size_t size) noexcept { end_ += size; }
+    /// Drops `size` bytes, at most size(), from the front.
+    void consume(std::size_t size) noexcept;
+    /// Drops everything, keeps the memory.
+    void clear() noexcept { begin_ = end_ = 0; }
+    /// Drops everything and frees the memory.
+    void release() noexcept;
+
+private:
+    bool make_room(std::size_t size);
+
+    std::unique_ptr<char[]> memory_;
+    std::size_t capacity_ = 0;
+    std::size_t begin_ = 0;
+    std::size_t end_ = 0;
+    std::size_t max_bytes_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/clock.hpp
+
+// Time as the library sees it. A server reads the clock through this seam only, so that tests run
+// every timeout in virtual time and never sleep.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+using TimePoint = std::chrono::steady_clock::time_point;
+using Duration = std::chrono::steady_clock::duration;
+/// A deadline that does not come.
+inline constexpr TimePoint never = (TimePoint::max)();
+
+/// Where a server reads the time. Called from the thread that ticks, a few times for each
+/// request.
+class Clock {
+public:
+    virtual ~Clock() = default;
+    /// Monotonic; only differences mean something.
+    virtual TimePoint now() noexcept = 0;
+    /// Calendar time, for the Date field. Read about once a second.
+    virtual std::chrono::system_clock::time_point wall_time() noexcept = 0;
+};
+
+/// The machine's own clocks.
+class SystemClock final : public Clock {
+public:
+    TimePoint now() noexcept override { return std::chrono::steady_clock::now(); }
+    std::chrono::system_clock::time_point wall_time() noexcept override {
+        return std::chrono::system_clock::now();
+    }
+};
+
+/// A clock that stands still until it is told to move. For tests; not thread-safe.
+class ManualClock final : public Clock {
+public:
+    TimePoint now() noexcept override {
+        const TimePoint time = now_;
+        now_ += step_;
+        return time;
+    }
+    std::chrono::system_clock::time_point wall_time() noexcept override {
+        return wall_epoch
+               + std::chrono::duration_cast<std::chrono::system_clock::duration>(
+                   now_.time_since_epoch());
+    }
+    void advance(Duration by) noexcept { now_ += by; }
+    /// Each reading of the clock moves it on by `step`: work then takes time, and a test can
+    /// count how many units fit a budget.
+    void advance_per_reading(Duration step) noexcept { step_ = step; }
+
+    /// What wall_time() shows at the start: Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC
+    /// 9110 section 5.6.7.
+    static constexpr std::chrono::system_clock::time_point wall_epoch{
+        std::chrono::seconds{784'111'777}};
+
+private:
+    TimePoint now_{};
+    Duration step_{};
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/histogram.hpp
+
+// How long ticks take, over the whole life of a server, in a fixed amount of memory: four buckets
+// to each doubling, so that any percentile is at most a quarter too long.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// Counts durations from 0 ns to about 17 s; longer ones fall into the last bucket.
+class Histogram {
+public:
+    void add(std::chrono::nanoseconds duration) noexcept;
+    std::uint64_t count() const noexcept { return count_; }
+    /// The exact longest.
+    std::chrono::nanoseconds longest() const noexcept { return longest_; }
+    /// The duration that `fraction` (0 to 1) of all stay at or below, rounded up to its
+    /// bucket's end, but never past the longest; zero when nothing was counted.
+    /// percentile(0.99) is the p99.
+    std::chrono::nanoseconds percentile(double fraction) const noexcept;
+
+private:
+    static constexpr std::size_t steps = 4; ///< buckets to a doubling
+    static constexpr std::size_t buckets = 132;
+    static std::size_t bucket_of(std::uint64_t nanoseconds) noexcept;
+    static std::uint64_t end_of(std::size_t bucket) noexcept;
+
+    std::uint64_t counts_[buckets] = {};
+    std::uint64_t count_ = 0;
+    std::chrono::nanoseconds longest_{0};
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/intrusive_list.hpp
+
+// A list whose links live in its elements: joining and leaving cost a few pointer writes and no
+// memory, and an element that is destroyed leaves its list by itself. The server's queues (ready,
+// idle, timers) are made of it, so that no callback can leave a dangling entry behind.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// A place in at most one list. Derive from it once per kind of list, told apart by `Tag`.
+template <class Tag>
+class ListLink {
+public:
+    ListLink() = default;
+    ListLink(const ListLink&) = delete;
+    ListLink& operator=(const ListLink&) = delete;
+    ~ListLink() { unlink(); }
+
+    bool is_linked() const noexcept { return next_ != nullptr; }
+    void unlink() noexcept {
+        if (next_ != nullptr) {
+            next_->previous_ = previous_;
+            previous_->next_ = next_;
+            next_ = previous_ = nullptr;
+        }
+    }
+
+private:
+    template <class T, class U>
+    friend class IntrusiveList;
+
+    ListLink* next_ = nullptr;
+    ListLink* previous_ = nullptr;
+};
+
+/// A queue of T, which derives from ListLink<Tag>. Elements are not owned.
+template <class T, class Tag>
+class IntrusiveList {
+public:
+    IntrusiveList() noexcept { head_.next_ = head_.previous_ = &head_; }
+    ~IntrusiveList() {
+        while (!is_empty()) {
+            head_.next_->unlink();
+        }
+        head_.next_ = head_.previous_ = nullptr;
+    }
+    IntrusiveList(const IntrusiveList&) = delete;
+    IntrusiveList& operator=(const IntrusiveList&) = delete;
+
+    bool is_empty() const noexcept { return head_.next_ == &head_; }
+    /// The first element, or null.
+    T* front() noexcept { return is_empty() ? nullptr : element(head_.next_); }
+    /// The element behind `of`, or null. For walking a list that does not change meanwhile.
+    T* after(T& of) noexcept {
+        ListLink<Tag>* next = static_cast<ListLink<Tag>&>(of).next_;
+        return next == &head_ ? nullptr : element(next);
+    }
+    /// Moves `item` from wherever it is to the end.
+    void push_back(T& item) noexcept { insert_before(head_, item); }
+    /// Takes the first element out, or returns null.
+    T* pop_front() noexcept {
+        T* first = front();
+        if (first != nullptr) {
+            static_cast<ListLink<Tag>*>(first)->unlink();
+        }
+        return first;
+    }
+    /// Moves all elements of `other` to the end, in their order, in constant time.
+    void splice_back(IntrusiveList& other) noexcept {
+        if (other.is_empty()) {
+            return;
+        }
+        ListLink<Tag>* first = other.head_.next_;
+        ListLink<Tag>* last = other.head_.previous_;
+        other.head_.next_ = other.head_.previous_ = &other.head_;
+        first->previous_ = head_.previous_;
+        head_.previous_->next_ = first;
+        last->next_ = &head_;
+        head_.previous_ = last;
+    }
+
+private:
+    static T* element(ListLink<Tag>* link) noexcept { return static_cast<T*>(link); }
+    void insert_before(ListLink<Tag>& place, ListLink<Tag>& link) noexcept {
+        link.unlink();
+        link.next_ = &place;
+        link.previous_ = place.previous_;
+        place.previous_->next_ = &link;
+        place.previous_ = &link;
+    }
+
+    ListLink<Tag> head_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/ip_address.hpp
+
+// IP addresses as text, in their strict forms only. The forgiving ones (127.1, 0x7f.1, 2130706433,
+// leading zeros) are how a look-alike slips past a check, so nothing here knows them.
+
+#include <array>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Four decimal octets without leading zeros (RFC 3986 section 3.2.2). False for anything else.
+bool parse_ipv4(std::string_view text, std::array<std::uint8_t, 4>& address) noexcept;
+/// Eight groups of one to four hexadecimal digits, one "::" for one or more groups of zero, the
+/// last two groups also as IPv4 (RFC 4291 section 2.2). No brackets and no zone.
+bool parse_ipv6(std::string_view text, std::array<std::uint8_t, 16>& address) noexcept;
+
+/// 127.0.0.0/8.
+constexpr bool is_loopback(const std::array<std::uint8_t, 4>& address) noexcept {
+    return address[0] == 127;
+}
+/// ::1 and ::ffff:127.0.0.0/104.
+bool is_loopback(const std::array<std::uint8_t, 16>& address) noexcept;
+/// 0.0.0.0, which is not an address to reach anybody at.
+constexpr bool is_unspecified(const std::array<std::uint8_t, 4>& address) noexcept {
+    return address[0] == 0 && address[1] == 0 && address[2] == 0 && address[3] == 0;
+}
+/// :: and ::ffff:0.0.0.0.
+bool is_unspecified(const std::array<std::uint8_t, 16>& address) noexcept;
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/log.hpp
+
+// What the server has to say about itself. Silent by default: a library has no business on its
+// host's stdout. Each event has an id to filter by and a sentence to read; sentences about a limit
+// name the field that changes it.
+
+#include <functional>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+enum class LogLevel : unsigned char { debug, info, warning, error };
+
+/// What happened. Ids are stable; sentences are not.
+enum class LogId : unsigned char {
+    listening,         ///< a listener was opened
+    listen_skipped,    ///< one address of several is not available on this machine
+    stopped,           ///< the server has stopped
+    accept_failed,     ///< accepting paused: no descriptor left
+    connection_capped, ///< Limits::max_connections reached
+    request_refused,   ///< a request was answered by the library with 4xx or 5xx
+    timed_out,         ///< a deadline cut a connection
+    connection_failed, ///< the transport reported an error
+    handler_threw,     ///< an exception left a handler
+    reply_dropped,     ///< the last Reply went away unanswered
+    reply_twice,       ///< a Reply was finished a second time
+    field_refused,     ///< a response field with forbidden bytes was dropped
+    bad_pattern,       ///< a route pattern that cannot be parsed
+    out_of_memory,     ///< an allocation failed; the connection was dropped
+    clock_gap,         ///< no tick for longer than Limits::max_tick_gap
+};
+
+/// One event. The views are valid during the call.
+struct LogEvent {
+    LogLevel level;
+    LogId id;
+    std::string_view sentence;
+    std::string_view peer; ///< "127.0.0.1:51234", or empty when no connection is concerned
+};
+
+/// Called on the thread that ticks. Must not call back into the server.
+using LogSink = std::function<void(const LogEvent&)>;
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/timer_wheel.hpp
+
+// Deadlines for thousands of connections: setting one is a store, and a tick in which none is due
+// costs one comparison. A deadline that moves later, which is what nearly all do, stays in its slot
+// until that slot is due and is moved then; only one that moves earlier changes its place at once.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+struct TimerTag {};
+
+/// Something with a deadline. Leaves its wheel when destroyed.
+class Timer : public ListLink<TimerTag> {
+public:
+    bool is_armed() const noexcept { return is_linked(); }
+    TimePoint deadline() const noexcept { return deadline_; }
+
+private:
+    friend class TimerWheel;
+    TimePoint deadline_{};
+    std::int64_t scheduled_tick_ = 0;
+};
+
+/// Timers by due time, in slots of 64 ms over a horizon of about 33 s; later ones wait in the
+/// last slot and are sorted in again. A timer is never early, and late by less than two slots when
+/// expire() is called that often. After a gap each slot is looked at once, however long it was.
+class TimerWheel {
+public:
+    static constexpr std::chrono::milliseconds resolution{64};
+
+    explicit TimerWheel(TimePoint now) noexcept;
+
+    /// Makes `timer` due at `deadline`, whether it was armed before or not.
+    void arm(Timer& timer, TimePoint deadline) noexcept;
+    void disarm(Timer& timer) noexcept { timer.unlink(); }
+
+    /// True when expire() would have something to look at.
+    bool is_due(TimePoint now) const noexcept { return now >= next_due_; }
+    /// A timer whose deadline has passed, disarmed, or null when there is none left. Call it
+    /// until it returns null, or as often as the budget allows.
+    Timer* expire(TimePoint now) noexcept;
+    /// When expire() should be called next: no timer comes out before this, and the earliest
+    /// deadline is at most one slot before it. never when none is armed. May be early,
+    /// never later than that.
+    TimePoint next_deadline() const noexcept;
+
+private:
+    static constexpr std::size_t slots = 512;
+    using Slot = IntrusiveList<Timer, TimerTag>;
+
+    std::int64_t tick_of(TimePoint time) const noexcept;
+    TimePoint time_of(std::int64_t tick) const noexcept;
+    void skip_to(std::int64_t now_tick) noexcept;
+    void place(Timer& timer) noexcept;
+
+    TimePoint epoch_;
+    std::int64_t current_tick_ = 0; ///< slots before this one are empty
+    TimePoint next_due_;            ///< when the current slot is over
+    Slot slots_[slots];
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/fwd.hpp
+
+// Names only, for headers that mention Porthole's types without needing them.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+class BodySource;
+class Clock;
+class Endpoint;
+class Error;
+class Fields;
+class Group;
+class ManualClock;
+class Mount;
+class Reply;
+class Request;
+class Response;
+class RouteHandle;
+class Server;
+class Transport;
+class Upgrade;
+class UpgradeLink;
+class WatchHandle;
+struct Limits;
+struct ListenOptions;
+struct Options;
+struct TickReport;
+
+PORTHOLE_NAMESPACE_END
+
+// os: all that asks the operating system
+
+// porthole/os/endpoint.hpp
+
+// One address that a socket is bound or connected to, as a value: no sockaddr leaves the os layer.
+// Names become endpoints through resolve(), the only place that calls getaddrinfo.
+
+#include <vector>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// `local` is a unix-domain socket.
+enum class Family : unsigned char { any, ipv4, ipv6, local };
+
+/// An IPv4 or IPv6 address with a port, or the path of a unix socket.
+class Endpoint {
+public:
+    Endpoint() = default;
+    static Endpoint ipv4(const std::array<std::uint8_t, 4>& address, std::uint16_t port);
+    static Endpoint ipv6(
+        const std::array<std::uint8_t, 16>& address, std::uint16_t port,
+        std::uint32_t scope_id = 0);
+    static Endpoint local(std::string_view path);
+
+    /// Family::any for an endpoint that was never set.
+    Family family() const noexcept { return family_; }
+    std::uint16_t port() const noexcept { return port_; }
+    void set_port(std::uint16_t port) noexcept { port_ = port; }
+    /// The address in network byte order; an IPv4 address uses the first four.
+    const std::array<std::uint8_t, 16>& address() const noexcept { return address_; }
+    /// The interface that a link-local IPv6 address belongs to, else 0.
+    std::uint32_t scope_id() const noexcept { return scope_id_; }
+    /// Of a unix socket; empty otherwise, and for a peer that never bound one.
+    const std::string& path() const noexcept { return path_; }
+
+    /// 127.0.0.0/8, ::1, ::ffff:127.0.0.0/104, or a unix socket.
+    bool is_loopback() const noexcept;
+    /// 0.0.0.0, :: or ::ffff:0.0.0.0: every interface of the machine.
+    bool is_wildcard() const noexcept;
+
+    /// "127.0.0.1", "::1" (RFC 5952) or the path.
+    std::string host_text() const;
+    /// "127.0.0.1:8080", "[::1]:8080" or "unix:/path".
+    std::string to_string() const;
+
+    friend bool operator==(const Endpoint& a, const Endpoint& b) noexcept {
+        return a.family_ == b.family_ && a.port_ == b.port_ && a.scope_id_ == b.scope_id_
+               && a.address_ == b.address_ && a.path_ == b.path_;
+    }
+    friend bool operator!=(const Endpoint& a, const Endpoint& b) noexcept { return !(a == b); }
+
+private:
+    Family family_ = Family::any;
+    std::uint16_t port_ = 0;
+    std::uint32_t scope_id_ = 0;
+    std::array<std::uint8_t, 16> address_{};
+    std::string path_;
+};
+
+namespace detail {
+
+/// What to resolve a name for.
+struct ResolveOptions {
+    Family family = Family::any;
+    /// For bind: an empty host means every interface. Otherwise it means loopback.
+    bool is_passive = false;
+};
+
+/// All stream endpoints of a host name or numeric address (RFC 3493 section 6.1), duplicates
+/// removed, in the system's order. `localhost` and names below it are ::1 and 127.0.0.1
+/// whatever the machine has in its files (RFC 6761 section 6.3). Blocks as long as the system's
+/// resolver does; numeric hosts and localhost never do.
+Error resolve(
+    std::string_view host, std::uint16_t port, const ResolveOptions& options,
+    std::vector<Endpoint>& endpoints);
+
+/// The addresses of this machine's interfaces that are up, without ports: what a wildcard
+/// listener can be reached at. Empty when the system does not tell.
+std::vector<Endpoint> interface_addresses();
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/socket.hpp
+
+// A non-blocking, close-on-exec stream socket that closes itself. Nothing here blocks, raises
+// SIGPIPE, or leaks into a child process. The platforms differ in socket_posix.inl and
+// socket_windows.inl only.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// What the operating system calls a socket: a file descriptor on POSIX, a SOCKET on Windows.
+using NativeHandle = std::intptr_t;
+inline constexpr NativeHandle invalid_handle = -1;
+
+/// How an attempt to read or write ended.
+enum class IoStatus : unsigned char {
+    ok,          ///< `bytes` were moved, at least one
+    would_block, ///< nothing now; the poller will tell
+    end,         ///< read only: the peer has finished sending
+    failed,      ///< the connection is broken; `system_code` says why
+};
+
+struct IoResult {
+    IoStatus status = IoStatus::would_block;
+    std::size_t bytes = 0;
+    int system_code = 0;
+};
+
+/// How many pieces one gathered write may have.
+inline constexpr std::size_t max_slices = 4;
+
+namespace detail {
+
+class Socket {
+public:
+    Socket() = default;
+    /// Takes over a non-blocking, close-on-exec stream socket.
+    explicit Socket(NativeHandle handle) noexcept;
+    Socket(Socket&& other) noexcept : handle_(other.handle_) { other.handle_ = invalid_handle; }
+    Socket& operator=(Socket&& other) noexcept;
+    Socket(const Socket&) = delete;
+    Socket& operator=(const Socket&) = delete;
+    ~Socket() { close(); }
+
+    /// A new stream socket of that family, non-blocking and close-on-exec from birth.
+    static Error open(Family family, Socket& socket);
+
+    bool is_open() const noexcept { return handle_ != invalid_handle; }
+    NativeHandle handle() const noexcept { return handle_; }
+    /// Gives the handle up without closing it. On Windows, Winsock then stays loaded for it.
+    NativeHandle release() noexcept;
+    void close() noexcept;
+
+    IoResult receive(char* into, std::size_t capacity) noexcept;
+    /// Gathers up to max_slices pieces into one system call.
+    IoResult send(const std::string_view* slices, std::size_t count) noexcept;
+    /// Tells the peer that no more will come; reading goes on.
+    void shut_write() noexcept;
+    /// Small answers leave at once instead of waiting for an acknowledgement (RFC 896).
+    void set_no_delay() noexcept;
+
+    /// Begins to connect. Ok when connected or under way: then wait for writability and ask
+    /// take_error().
+    Error connect(const Endpoint& to);
+    /// The socket's pending error as the system's code, 0 when there is none.
+    int take_error() noexcept;
+
+    Endpoint local_endpoint() const;
+    Endpoint peer_endpoint() const;
+
+private:
+    NativeHandle handle_ = invalid_handle;
+};
+
+/// The system's words for its code: strerror or FormatMessage, always in one line.
+std::string system_text(int system_code);
+/// Chooses the ErrorCode for what the system said about a socket call.
+ErrorCode classify_socket_error(int system_code) noexcept;
+/// An Error for a failed socket call, with the system's words.
+Error socket_error(
+    std::string_view call, std::string_view subject, int system_code, std::string_view advice = {});
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/listener.hpp
+
+// Sockets that accept connections, and the plan that turns one listen(host, port) into all of them:
+// each address that the name has, on the same port. Fails loudly, and never shares a port with
+// another program.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// Who may reach a listener beyond this machine. Anything but loopback is an error until one of
+/// the lan values is chosen.
+enum class Expose : unsigned char {
+    no,                ///< loopback addresses only
+    lan_with_token,    ///< any address; every request must carry the server's token
+    lan_without_token, ///< any address, open to everybody who reaches the port
+};
+
+struct ListenOptions {
+    /// Connections that the system queues before they are accepted; 0 means its maximum
+    /// (SOMAXCONN).
+    int backlog = 0;
+    /// Several servers on one port, one to a thread or process, where the system spreads
+    /// connections over them (SO_REUSEPORT). An error where there is no such thing.
+    bool reuse_port = false;
+    /// Only addresses of this family.
+    Family family = Family::any;
+    /// An IPv6 wildcard takes IPv6 connections only. Off, `::` takes IPv4 ones too and no
+    /// separate IPv4 socket is opened for the same wildcard.
+    bool v6_only = true;
+    Expose expose = Expose::no;
+    /// When the port is in use, the next ones are tried, this many in all. Server::port() tells
+    /// which one was taken.
+    std::uint16_t port_range = 1;
+};
+
+namespace detail {
+
+/// How an attempt to accept ended.
+enum class AcceptStatus : unsigned char {
+    accepted,
+    none,      ///< nobody is waiting
+    retry,     ///< that peer has gone already; the next may be there
+    exhausted, ///< no descriptor or memory left: pause before trying again
+    failed,    ///< the listener itself is broken
+};
+
+class Listener {
+public:
+    Listener() = default;
+    Listener(Listener&& other) noexcept;
+    Listener& operator=(Listener&& other) noexcept;
+    ~Listener() { close(); }
+
+    /// Socket, options, bind, listen, getsockname. For a unix socket `mode` are its file's
+    /// permissions; a stale socket file is removed first when nobody answers on it.
+    static Error
+    open(const Endpoint& at, const ListenOptions& options, unsigned mode, Listener& listener);
+
+    bool is_open() const noexcept { return socket_.is_open(); }
+    NativeHandle handle() const noexcept { return socket_.handle(); }
+    /// Where it really listens: the port that the system chose, for port 0.
+    const Endpoint& endpoint() const noexcept { return endpoint_; }
+    const ListenOptions& options() const noexcept { return options_; }
+    /// The new connection comes out non-blocking, close-on-exec and without delay.
+    AcceptStatus accept(Socket& socket, Endpoint& peer) noexcept;
+    /// Also removes the file of a unix socket that this listener made.
+    void close() noexcept;
+
+private:
+    static Error
+    open_local(const Endpoint& at, const ListenOptions& options, unsigned mode, Listener& listener);
+    void remove_file() noexcept;
+
+    Socket socket_;
+    Endpoint endpoint_;
+    ListenOptions options_;
+    std::uint64_t file_id_[2] = {0, 0}; ///< device and inode: only the own file is removed
+};
+
+/// Everything behind Server::listen(). Opens a listener on every endpoint that `host` has, on
+/// one port, except those that `existing` holds already, and appends them to `opened`. All or
+/// nothing: on an error what this call opened is closed again and `existing` is untouched. An
+/// address whose family this machine lacks is left out when another one works; `skipped` then
+/// says so.
+Error open_listeners(
+    std::string_view host, std::uint16_t port, const ListenOptions& options,
+    const std::vector<const Listener*>& existing, std::vector<Listener>& opened,
+    std::vector<Error>& skipped);
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/connector.hpp
+
+// Connecting out without blocking: walks the addresses of a name one after the other until one
+// answers or the deadline passes. The caller watches handle() for writability and calls advance(),
+// at the latest at the deadline.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class Connector {
+public:
+    enum class State : unsigned char { idle, connecting, connected, failed };
+
+    /// Resolves `host` and begins with its first address. "unix:/path" is a unix socket; port
+    /// is then ignored.
+    State start(std::string_view host, std::uint16_t port, TimePoint deadline);
+    /// The same for endpoints that are known.
+    State start(std::vector<Endpoint> endpoints, TimePoint deadline);
+    /// Looks how far it is; goes on to the next address when this one failed. Call it when
+    /// handle() is writable or the deadline has passed.
+    State advance(TimePoint now);
+
+    State state() const noexcept { return state_; }
+    /// What to watch for writability while connecting. Changes when the next address is tried.
+    NativeHandle handle() const noexcept { return socket_.handle(); }
+    /// Why it failed: the last address's error, or the deadline's.
+    const Error& error() const noexcept { return error_; }
+    /// The connected socket; the connector is idle afterwards.
+    Socket take_socket() noexcept;
+
+private:
+    State try_next();
+    bool finish_current();
+    State fail(Error error);
+    bool is_writable() const noexcept;
+
+    State state_ = State::idle;
+    Socket socket_;
+    std::vector<Endpoint> endpoints_;
+    std::size_t next_ = 0;
+    TimePoint deadline_{};
+    Error error_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/poller.hpp
+
+// Which descriptors are ready. One interface, several systems behind it: epoll on Linux, and poll
+// or WSAPoll everywhere. All of them are level-triggered: what was not served is reported again.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// Which mechanism waits for descriptors. `automatic` takes the best one that the system has.
+enum class PollerKind : unsigned char { automatic, epoll, poll };
+
+/// What to be told about.
+struct Interest {
+    bool read = false;
+    bool write = false;
+    bool hangup = true; ///< that the peer has finished sending; a broken connection is always told
+    friend bool operator==(Interest a, Interest b) noexcept {
+        return a.read == b.read && a.write == b.write && a.hangup == b.hangup;
+    }
+    friend bool operator!=(Interest a, Interest b) noexcept { return !(a == b); }
+};
+
+/// What happened.
+struct Readiness {
+    bool read = false;   ///< bytes, a connection, or the end of the stream can be read
+    bool write = false;  ///< there is room to write
+    bool hangup = false; ///< the peer has finished sending, or the connection is broken
+    bool error = false;  ///< the connection is broken
+};
+
+namespace detail {
+
+class Poller {
+public:
+    struct Event {
+        void* owner;
+        Readiness readiness;
+    };
+    /// What one call of poll() reports at the most.
+    static constexpr std::size_t max_events = 256;
+    static constexpr Duration forever{-1};
+
+    virtual ~Poller() = default;
+    /// Starts to watch. `owner` comes back with each event and is never looked at. A descriptor
+    /// without interest is still told of hangups and errors.
+    virtual Error add(NativeHandle handle, void* owner, Interest interest) = 0;
+    virtual Error modify(NativeHandle handle, void* owner, Interest interest) = 0;
+    /// Must be called before the descriptor is closed.
+    virtual void remove(NativeHandle handle) noexcept = 0;
+    /// Fills up to max_events events and returns how many. Waits `timeout` at the most: zero asks
+    /// and returns, forever waits for ever. A signal ends the wait early.
+    virtual std::size_t poll(Duration timeout, Event* events) noexcept = 0;
+    /// One descriptor that is readable when anything watched is ready, or invalid_handle.
+    virtual NativeHandle native_handle() const noexcept = 0;
+};
+
+/// Makes a poller of that kind; an error when the system has none such.
+Error make_poller(PollerKind kind, std::unique_ptr<Poller>& poller);
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/waker.hpp
+
+// Ends another thread's wait in the poller: eventfd on Linux, a pipe on other POSIX systems, a
+// loopback UDP socket on Windows, whose pollers know nothing else.
+
+#include <atomic>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class Waker {
+public:
+    Waker() = default;
+    Waker(const Waker&) = delete;
+    Waker& operator=(const Waker&) = delete;
+    ~Waker() { close(); }
+
+    Error open();
+    void close() noexcept;
+    /// Readable from wake() to drain().
+    NativeHandle handle() const noexcept { return read_end_; }
+    /// Any thread may call it; never blocks. Several calls before a drain() count as one.
+    void wake() noexcept;
+    /// From the waiting thread: makes the handle unreadable again. Costs nothing when nobody
+    /// woke.
+    void drain() noexcept;
+
+private:
+    NativeHandle read_end_ = invalid_handle;
+    NativeHandle write_end_ =
+        invalid_handle; ///< the same as read_end_ where one descriptor does both
+    std::atomic<bool> is_raised_{false};
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/random.hpp
+
+// Random bytes for secrets, from the operating system and from nowhere else.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Fills `into` with `size` bytes, at most 256, that nobody can predict. False when the system has
+/// none to give: then there is no secret, and what needs one must fail.
+[[nodiscard]] bool fill_random(char* into, std::size_t size) noexcept;
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/transport.hpp
+
+// How bytes get in and out of a connection. The server knows this interface only: a plain socket, a
+// pair of buffers in memory, or, from an adapter, TLS.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// One connection's bytes, non-blocking. Owned and called by the thread that ticks.
+class Transport {
+public:
+    virtual ~Transport() = default;
+    virtual IoResult read(char* into, std::size_t capacity) noexcept = 0;
+    /// Gathers at most max_slices pieces. May take less than all.
+    virtual IoResult write(const std::string_view* slices, std::size_t count) noexcept = 0;
+    /// Tells the peer that no more will come; reading goes on.
+    virtual void shut_write() noexcept = 0;
+    /// The descriptor to watch, or invalid_handle: then the server asks readiness() in each
+    /// tick.
+    virtual NativeHandle handle() const noexcept { return invalid_handle; }
+    /// What could be done now. For transports without a descriptor, and for those that hold
+    /// bytes which their descriptor no longer shows (TLS).
+    virtual Readiness readiness() const noexcept { return {}; }
+    /// "http", or "https" for a transport that encrypts.
+    virtual std::string_view scheme() const noexcept { return "http"; }
+};
+
+namespace detail {
+
+/// A connected socket.
+class SocketTransport final : public Transport {
+public:
+    explicit SocketTransport(Socket socket) noexcept : socket_(static_cast<Socket&&>(socket)) {}
+    IoResult read(char* into, std::size_t capacity) noexcept override;
+    IoResult write(const std::string_view* slices, std::size_t count) noexcept override;
+    void shut_write() noexcept override { socket_.shut_write(); }
+    NativeHandle handle() const noexcept override { return socket_.handle(); }
+
+private:
+    Socket socket_;
+};
+
+} // namespace detail
+
+/// Two ends of a connection in memory, for tests: what one end writes, the other reads. Each
+/// direction holds at most `capacity` bytes, so that back-pressure can be tested. Not
+/// thread-safe. An end that is destroyed looks to the other like a closed socket.
+class MemoryTransport final : public Transport {
+public:
+    struct Pair {
+        std::unique_ptr<MemoryTransport> server;
+        std::unique_ptr<MemoryTransport> client;
+    };
+    static Pair make_pair(std::size_t capacity = default_capacity);
+    static constexpr std::size_t default_capacity = 256 * 1024;
+
+    ~MemoryTransport() override;
+    IoResult read(char* into, std::size_t capacity) noexcept override;
+    IoResult write(const std::string_view* slices, std::size_t count) noexcept override;
+    void shut_write() noexcept override;
+    Readiness readiness() const noexcept override;
+
+    /// Breaks the connection: the other end's next read and write fail, as after a reset.
+    void reset() noexcept;
+    /// At most this many bytes for each read from now on: splits at every byte with 1.
+    void set_max_read_bytes(std::size_t bytes) noexcept { max_read_bytes_ = bytes; }
+
+private:
+    struct Pipe;
+    MemoryTransport(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out) noexcept;
+
+    std::shared_ptr<Pipe> in_;
+    std::shared_ptr<Pipe> out_;
+    std::size_t max_read_bytes_ = static_cast<std::size_t>(-1);
+};
+
+PORTHOLE_NAMESPACE_END
+
+// http: pure functions over bytes
+
+// porthole/http/method.hpp
+
+// Request methods (RFC 9110 section 9, RFC 5789, RFC 4918, RFC 3253, RFC 5323, and PURGE of common
+// caches as `other`). Methods are case-sensitive.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// `other` is any token that is not listed; compare Request::method_name() for those. `del` is
+/// DELETE, which is a keyword in small letters and a macro of windows.h in capitals.
+enum class Method : unsigned char {
+    get,
+    head,
+    post,
+    put,
+    del,
+    patch,
+    options,
+    trace,
+    connect,
+    propfind,
+    proppatch,
+    mkcol,
+    copy,
+    move,
+    lock,
+    unlock,
+    report,
+    search,
+    other,
+};
+
+/// Exact, in any length of time but without allocating. Unknown tokens are Method::other.
+Method parse_method(std::string_view name) noexcept;
+/// "GET" for Method::get; "" for Method::other.
+std::string_view to_string(Method method) noexcept;
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/status.hpp
+
+// Status codes of the IANA registry with their reason phrases (RFC 9110 section 15), and the table
+// that turns what went wrong with a request into the status that answers it.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// "Not Found" for 404; "" for codes that are not registered.
+std::string_view reason_phrase(int status) noexcept;
+/// "HTTP/1.1 404 Not Found\r\n" for registered codes; empty for others.
+std::string_view status_line(int status) noexcept;
+
+/// False for 1xx, 204 and 304, which end with their head (RFC 9112 section 6.3).
+constexpr bool status_has_content(int status) noexcept {
+    return status >= 200 && status != 204 && status != 304;
+}
+
+/// Everything that makes the library refuse a request, one sentence each.
+enum class RequestFault : unsigned char {
+    none,
+    bad_request_line,
+    bad_method,
+    bad_target,
+    bad_version,
+    unsupported_version,
+    target_too_long,
+    bad_field_name,
+    bad_field_value,
+    obsolete_folding,
+    bare_line_feed,
+    fields_too_large,
+    too_many_fields,
+    missing_host,
+    repeated_host,
+    bad_host,
+    bad_content_length,
+    length_required,
+    length_and_encoding,
+    encoding_in_http10,
+    bad_transfer_encoding,
+    unknown_transfer_encoding,
+    bad_chunk,
+    bad_trailer,
+    trailer_too_large,
+    content_too_large,
+    unknown_expectation,
+    unknown_method,
+    head_timeout,
+    content_timeout,
+};
+
+/// The status that answers a fault.
+int status_of(RequestFault fault) noexcept;
+/// The sentence that says what is wrong; those about a limit name the field of Limits.
+std::string_view describe(RequestFault fault) noexcept;
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/fields.hpp
+
+// Field lines of a received message, as places in the bytes they arrived in: nothing is copied, and
+// the bytes may move as a whole.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// A piece of a message head: an offset from its first byte, and a size.
+struct Span {
+    std::uint32_t at = 0;
+    std::uint32_t size = 0;
+    std::string_view in(const char* base) const noexcept { return {base + at, size}; }
+};
+
+struct FieldSpan {
+    Span name;
+    Span value;
+};
+
+} // namespace detail
+
+/// One field line; the value is trimmed.
+struct Field {
+    std::string_view name;
+    std::string_view value;
+};
+
+/// The field lines of a message in the order of arrival. Names compare in any case (RFC 9110
+/// section 5.1).
+class Fields {
+public:
+    std::size_t size() const noexcept { return spans_.size(); }
+    bool is_empty() const noexcept { return spans_.empty(); }
+    Field operator[](std::size_t index) const noexcept {
+        return {spans_[index].name.in(base_), spans_[index].value.in(base_)};
+    }
+    /// The first value with that name.
+    std::optional<std::string_view> find(std::string_view name) const noexcept;
+    /// All values with that name, in order.
+    std::vector<std::string_view> find_all(std::string_view name) const;
+    /// How many field lines have that name.
+    std::size_t count(std::string_view name) const noexcept;
+    /// True when any line of that name has `element` in its comma-separated list.
+    bool has_element(std::string_view name, std::string_view element) const noexcept;
+
+    // For the parsers.
+    void clear() noexcept { spans_.clear(); }
+    void add(const detail::FieldSpan& span) { spans_.push_back(span); }
+    /// The head's first byte is at `base` from now on.
+    void set_base(const char* base) noexcept { base_ = base; }
+
+private:
+    const char* base_ = nullptr;
+    std::vector<detail::FieldSpan> spans_;
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/target.hpp
+
+// Request targets (RFC 9112 section 3.2) and percent-encoding (RFC 3986 section 2.1). Everything is
+// decoded exactly once.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+enum class TargetForm : unsigned char { origin, absolute, authority, asterisk };
+
+/// A split request target; all views point into it and are still encoded. Only an empty path of
+/// the absolute form becomes a constant "/".
+struct Target {
+    TargetForm form = TargetForm::origin;
+    std::string_view scheme;    ///< absolute form only
+    std::string_view authority; ///< absolute and authority form: host and port
+    std::string_view path;  ///< begins with '/' in origin and absolute form; "*" in asterisk form
+    std::string_view query; ///< behind the first '?', without it
+};
+
+/// Splits and checks a target for that method: authority form only for CONNECT, asterisk form
+/// only for OPTIONS, no fragment, visible ASCII only, every '%' followed by two hexadecimal
+/// digits; CONNECT with a port (RFC 9110 section 9.3.6); absolute form only for http and https,
+/// with a valid authority. False when it breaks a rule.
+bool parse_target(std::string_view text, std::string_view method_name, Target& target) noexcept;
+
+/// A host and an optional port, as in Host and in an authority: "localhost:8080", "[::1]".
+struct Authority {
+    std::string_view host; ///< with its brackets for IPv6; never empty
+    bool has_port = false;
+    std::uint16_t port = 0;
+};
+/// Strict: letters, digits, '-', '.' and '_', or a bracketed IPv6 address without zone; a port of
+/// one to five digits up to 65535; no userinfo; at most 255 bytes. False for anything else.
+bool parse_authority(std::string_view text, Authority& authority) noexcept;
+
+/// Appends `text` with each %XX replaced by its byte. False, with `into` as it was, when a '%'
+/// is not followed by two hexadecimal digits.
+bool percent_decode(std::string_view text, std::string& into);
+/// Appends `text` with every byte but the unreserved ones (RFC 3986 section 2.3) as %XX.
+void percent_encode(std::string_view text, std::string& into);
+
+/// True when a path needs normalize_path(): it has a '%' or a segment "." or "..".
+bool path_needs_work(std::string_view path) noexcept;
+/// Appends a path that begins with '/', each segment decoded and dot segments removed (RFC 3986
+/// section 5.2.4), also encoded ones. "%2F" becomes a '/' that divides nothing while that is
+/// done. False, with `into` as it was, when the path climbs above the root, has a NUL or a bad
+/// '%', or when its "%2F" would let a dot segment appear.
+bool normalize_path(std::string_view path, std::string& into);
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/form.hpp
+
+// Names and values of a query or of application/x-www-form-urlencoded content (WHATWG URL,
+// section 5.1).
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// Decoded name-value pairs. Owns their bytes; views are valid until the next parse() or
+/// clear(). Memory is kept for reuse, but for that of a very large one.
+class FormPairs {
+public:
+    /// How many pairs are kept at the most; further ones are ignored.
+    static constexpr std::size_t max_pairs = 1000;
+
+    /// Replaces the content. '+' is a space; a '%' that is not followed by two hexadecimal
+    /// digits stands for itself, as browsers have it.
+    void parse(std::string_view encoded);
+    void clear() noexcept;
+
+    std::size_t size() const noexcept { return pairs_.size(); }
+    std::string_view name(std::size_t index) const noexcept;
+    std::string_view value(std::size_t index) const noexcept;
+    /// The first value of that name; names are exact.
+    std::optional<std::string_view> find(std::string_view name) const noexcept;
+    std::vector<std::string_view> find_all(std::string_view name) const;
+
+private:
+    struct Pair {
+        std::size_t name_at, name_size, value_at, value_size;
+    };
+    std::string decoded_;
+    std::vector<Pair> pairs_;
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/cookie.hpp
+
+// Cookies in and out (RFC 6265).
+
+PORTHOLE_NAMESPACE_BEGIN
+
+enum class SameSite : unsigned char { unset, lax, strict, cross_site };
+
+/// What goes with a cookie to the browser. Defaults are the safe ones.
+struct CookieOptions {
+    std::string_view path = "/";
+    std::string_view domain = {};
+    /// Unset: until the browser ends. Zero or less: delete it.
+    std::optional<std::chrono::seconds> max_age = std::nullopt;
+    bool http_only = true;
+    bool secure = false;
+    /// `cross_site` is written as None, which needs `secure`.
+    SameSite same_site = SameSite::lax;
+};
+
+/// The value of the cookie `name` in one Cookie field value, without the quotes around it.
+std::optional<std::string_view>
+find_cookie(std::string_view cookie_field, std::string_view name) noexcept;
+/// Appends a Set-Cookie value. False, with `into` as it was, when the name is not a token, the
+/// value has a byte outside cookie-octet (RFC 6265 section 4.1.1), path or domain a ';' or a
+/// control character, or when it is cross_site but not secure, which browsers would drop.
+bool write_cookie(
+    std::string_view name, std::string_view value, const CookieOptions& options, std::string& into);
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/date.hpp
+
+// IMF-fixdate (RFC 9110 section 5.6.7), without the C library's locale and time zone.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// How long an IMF-fixdate is.
+inline constexpr std::size_t date_size = 29;
+
+/// Writes "Sun, 06 Nov 1994 08:49:37 GMT", date_size bytes, no end. Years 0 to 9999;
+/// times beyond are the first or last moment of those.
+void write_date(std::chrono::system_clock::time_point time, char* into) noexcept;
+/// Reads IMF-fixdate and the two obsolete forms (RFC 850 and asctime), which a server must
+/// accept. `now` decides the century of a two-digit year. The weekday is not compared. A date that
+/// system_clock cannot hold is its last moment. Anything else is nothing.
+std::optional<std::chrono::system_clock::time_point>
+parse_date(std::string_view text, std::chrono::system_clock::time_point now) noexcept;
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/media_type.hpp
+
+// Media types by file extension, and what a Content-Type field says.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// "text/html; charset=utf-8" for "a/b.html"; "application/octet-stream" for what is unknown.
+/// The extension compares in any case. Text types carry charset=utf-8.
+std::string_view media_type_of(std::string_view path) noexcept;
+
+/// A Content-Type value without its parameters: "text/html" of "Text/HTML; charset=utf-8"
+/// compares equal in any case.
+std::string_view media_type_essence(std::string_view content_type) noexcept;
+/// A parameter's value, without quotes around it (escapes inside stay): "utf-8" for "charset".
+std::optional<std::string_view>
+media_type_parameter(std::string_view content_type, std::string_view name) noexcept;
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/parser.hpp
+
+// Message heads, incrementally and strictly (RFC 9112). The parser is given the head's bytes from
+// its first one each time, more of them each time; what it has looked at it does not look at again,
+// and what it found are places in those bytes. It knows no sockets, no clock, and allocates only to
+// hold more fields than ever before.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// How the content of a message is delimited (RFC 9112 section 6).
+struct Framing {
+    enum class Kind : unsigned char {
+        none,    ///< no content, or content of no bytes
+        length,  ///< `length` bytes
+        chunked, ///< the chunked coding
+        close,   ///< all until the connection ends: answers only
+    };
+    Kind kind = Kind::none;
+    std::uint64_t length = 0;
+};
+
+/// What a request's head says. Places are offsets into the head's bytes.
+struct RequestHead {
+    Method method = Method::other;
+    Span method_name;
+    Span target;
+    int minor_version = 1; ///< 0 or 1: HTTP/1.0 or HTTP/1.1
+    Fields fields;
+    Framing framing;
+    Span host; ///< the one Host value; empty when there was none (HTTP/1.0 only)
+    bool has_host = false;
+    bool keep_alive = true; ///< the connection may go on behind this request (RFC 9112 section 9.3)
+    bool expects_continue = false; ///< Expect: 100-continue
+    bool has_upgrade = false;      ///< an Upgrade field that Connection names too
+};
+
+enum class ParseStatus : unsigned char { need_more, complete, failed };
+
+/// The walk from line to line that every head shares: where the line that is being read begins, and
+/// how far its end has been looked for. Holds the limits, and the strictness about line ends.
+struct HeadCursor {
+    enum class Step : unsigned char { need_more, field, end, failed };
+
+    std::size_t line_begin = 0;
+    std::size_t scanned = 0;      ///< no line end in the line before this
+    std::size_t fields_begin = 0; ///< first byte behind the start line
+    RequestFault fault = RequestFault::none;
+
+    /// The request line or status line, without its line end.
+    ParseStatus
+    take_start_line(std::string_view bytes, const Limits& limits, std::string_view& line) noexcept;
+    /// The next field line, which is added to `fields`; or the end of the head.
+    Step take_field(std::string_view bytes, const Limits& limits, Fields& fields, FieldSpan& field);
+
+private:
+    std::size_t find_line_end(std::string_view bytes) noexcept;
+    bool has_room_for_line(
+        std::string_view bytes, std::size_t end, const Limits& limits, std::size_t count) noexcept;
+};
+
+class RequestParser {
+public:
+    /// `limits` must outlive the parser.
+    explicit RequestParser(const Limits& limits) noexcept : limits_(&limits) {}
+
+    /// Goes on with a head that begins at `bytes` and of which `bytes` is all that has arrived,
+    /// what earlier calls were given included. The bytes may lie elsewhere each time.
+    ParseStatus parse(std::string_view bytes);
+    /// When complete: how many bytes the head took, with its empty line and a tolerated CRLF
+    /// before it.
+    std::size_t head_size() const noexcept { return cursor_.line_begin; }
+    /// When failed: why.
+    RequestFault fault() const noexcept { return cursor_.fault; }
+    const RequestHead& head() const noexcept { return head_; }
+    RequestHead& head() noexcept { return head_; }
+    /// True when not a byte of a head has been seen since reset().
+    bool is_fresh() const noexcept { return cursor_.scanned == 0; }
+    /// Begins anew; keeps the memory.
+    void reset() noexcept;
+
+private:
+    enum class State : unsigned char { start, request_line, fields, complete, failed };
+
+    const Limits* limits_;
+    State state_ = State::start;
+    unsigned seen_ = 0; ///< which of the fields that the head itself depends on are there
+    HeadCursor cursor_;
+    RequestHead head_;
+
+    ParseStatus fail(RequestFault fault) noexcept;
+    ParseStatus skip_leading_line(std::string_view bytes) noexcept;
+    ParseStatus read_request_line(std::string_view bytes) noexcept;
+    ParseStatus read_fields(std::string_view bytes);
+    RequestFault parse_request_line(std::string_view line, std::size_t at) noexcept;
+    RequestFault finish_head(const char* base) noexcept;
+};
+
+/// Splits one field line without its line end into name and trimmed value, both as offsets from
+/// `base`. Shared by heads and trailers. Returns the rule it breaks, or RequestFault::none.
+RequestFault parse_field_line(std::string_view line, const char* base, FieldSpan& field) noexcept;
+
+/// The one place that decides where a request's content ends (RFC 9112 section 6.3). Everything
+/// that two implementations could read in two ways is refused.
+RequestFault decide_framing(const Fields& fields, int minor_version, Framing& framing) noexcept;
+
+/// What all Connection fields together ask for (RFC 9110 section 7.6.1).
+struct ConnectionOptions {
+    bool has_close = false;
+    bool has_keep_alive = false;
+    bool has_upgrade = false;
+    /// RFC 9112 section 9.3.
+    bool keeps_alive(int minor_version) const noexcept {
+        return !has_close && (minor_version >= 1 || has_keep_alive);
+    }
+};
+ConnectionOptions read_connection(const Fields& fields) noexcept;
+
+/// An answer's head, for clients: the test client now, the proxy later. As strict as for
+/// requests.
+struct ResponseHead {
+    int status = 0;
+    int minor_version = 1;
+    Span reason;
+    Fields fields;
+    Framing framing;
+    bool keep_alive = true;
+};
+
+class ResponseParser {
+public:
+    explicit ResponseParser(const Limits& limits) noexcept : limits_(&limits) {}
+    /// As RequestParser::parse. `is_head_answer`: the request was HEAD, so there is no content
+    /// whatever the fields say.
+    ParseStatus parse(std::string_view bytes, bool is_head_answer = false);
+    std::size_t head_size() const noexcept { return cursor_.line_begin; }
+    /// When failed: the rule that was broken, in the words for requests; bad_request_line stands
+    /// for the status line.
+    RequestFault fault() const noexcept { return cursor_.fault; }
+    const ResponseHead& head() const noexcept { return head_; }
+    ResponseHead& head() noexcept { return head_; }
+    void reset() noexcept;
+
+private:
+    const Limits* limits_;
+    ParseStatus status_ = ParseStatus::need_more;
+    bool has_status_line_ = false;
+    HeadCursor cursor_;
+    ResponseHead head_;
+
+    ParseStatus fail(RequestFault fault) noexcept;
+    RequestFault parse_status_line(std::string_view line) noexcept;
+    RequestFault finish_head(const char* base, bool is_head_answer) noexcept;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/chunked.hpp
+
+// The chunked coding (RFC 9112 section 7.1), both ways. The decoder takes bytes in any pieces and
+// hands out content in place; it copies only the lines that a piece's end cuts in two.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class ChunkedDecoder {
+public:
+    /// `limits` must outlive the decoder.
+    explicit ChunkedDecoder(const Limits& limits) noexcept : limits_(&limits) {}
+    ChunkedDecoder(const ChunkedDecoder&) = delete; // the trailer points into itself
+    ChunkedDecoder& operator=(const ChunkedDecoder&) = delete;
+
+    /// One step: takes some of `bytes` (says how many in `consumed`) and may hand out a piece
+    /// of content, a view into `bytes`. need_more: call again with what is left, or, when all
+    /// is consumed, with what arrives next. complete: the trailer has ended. Call it while it
+    /// consumes.
+    ParseStatus decode(std::string_view bytes, std::size_t& consumed, std::string_view& content);
+
+    RequestFault fault() const noexcept { return fault_; }
+    /// When complete: the trailer's fields. Fields that a trailer must not carry (RFC 9110
+    /// section 6.5.1) have made it fail.
+    const Fields& trailer() const noexcept { return trailer_; }
+    void reset() noexcept;
+
+private:
+    enum class State : unsigned char { size_line, data, data_end, trailer, complete, failed };
+
+    const Limits* limits_;
+    State state_ = State::size_line;
+    RequestFault fault_ = RequestFault::none;
+    std::uint64_t left_ = 0;       ///< bytes still to come: of the chunk, or of its line end
+    std::size_t trailer_size_ = 0; ///< of all trailer lines so far, with their line ends
+    std::string line_;             ///< a line that has begun in an earlier piece
+    std::string trailer_bytes_;    ///< what trailer_ points into
+    Fields trailer_;
+
+    ParseStatus take_line(
+        std::string_view bytes, std::size_t& consumed, std::size_t max_bytes,
+        std::string_view& line);
+    bool read_size_line(std::string_view bytes, std::size_t& consumed);
+    bool read_data_end(std::string_view bytes, std::size_t& consumed) noexcept;
+    bool read_trailer_line(std::string_view bytes, std::size_t& consumed);
+    RequestFault add_trailer_line(std::string_view line);
+    bool fail(RequestFault fault) noexcept;
+};
+
+/// How long the line before a chunk can be: sixteen digits and CRLF.
+inline constexpr std::size_t max_chunk_head_size = 18;
+/// Writes "1a2b\r\n" for a chunk of `size` bytes; returns how many were written.
+std::size_t write_chunk_head(char* into, std::uint64_t size) noexcept;
+/// What follows a chunk's bytes, and what ends the body when there is no trailer.
+inline constexpr std::string_view chunk_end = "\r\n";
+inline constexpr std::string_view last_chunk = "0\r\n\r\n";
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/body.hpp
+
+// The seam for answers whose content is not in memory: the connection asks for the next piece when
+// it has room for one, so a slow reader costs one piece and no more.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// Content by pulling. Called on the thread that ticks; destroyed when the answer has been sent
+/// or the peer has gone.
+class BodySource {
+public:
+    enum class State : unsigned char {
+        more,   ///< ask again when there is room
+        wait,   ///< nothing now: call the waker when there is
+        end,    ///< that was all
+        failed, ///< the answer cannot be finished; the connection is broken off
+    };
+    struct Piece {
+        State state = State::end;
+        std::size_t bytes = 0; ///< how many were written, also together with `end`
+    };
+
+    virtual ~BodySource() = default;
+    /// The exact size when it is known: the answer then carries Content-Length, and is broken
+    /// off when the source yields less; what it yields beyond is not sent. Unknown: chunked, or
+    /// until close for HTTP/1.0.
+    virtual std::optional<std::uint64_t> size() const { return std::nullopt; }
+    /// Writes the next piece, up to `capacity` bytes. One unit of the tick's budget: must not
+    /// block.
+    virtual Piece pull(char* into, std::size_t capacity) = 0;
+    /// Handed over before the first pull(): to be called, on the ticking thread, when a source
+    /// that said `wait` has something. Safe to call after the connection has gone.
+    virtual void set_waker(std::function<void()> waker) { static_cast<void>(waker); }
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/request.hpp
+
+// What a handler is given: a read-only face over the bytes of one request. Every view is valid
+// until the handler returns; copy what is needed longer.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// One ":name" or "*name" of the route that matched. The name lives in the route, the value is a
+/// place in Request::path().
+struct PathParameter {
+    std::string_view name;
+    Span value;
+};
+
+/// Everything a Request shows. Filled by the connection and the router; reused from request to
+/// request, so that its memory is allocated once.
+struct RequestParts {
+    const char* base = nullptr;      ///< the head's first byte
+    RequestHead* head = nullptr;     ///< never null while a Request is shown
+    Target target;                   ///< views into the head's bytes; set again when they move
+    bool path_is_normalized = false; ///< true: path() is path_bytes
+    std::string path_bytes;
+    std::vector<PathParameter> parameters;
+    std::vector<Span> segments; ///< of path(), for the router
+    std::string_view body;
+    const Fields* trailer = nullptr;
+    std::string_view peer;
+    std::string_view scheme = "http";
+    bool is_mounted = false;
+    Span mount_path; ///< below a mount: a place in path()
+    mutable FormPairs query;
+    mutable FormPairs form;
+    mutable bool has_query = false; ///< `query` has been parsed for this request
+    mutable bool has_form = false;
+
+    /// Splits the target of `head`, whose bytes are at `base`, and normalizes the path where it
+    /// needs it. bad_target when it breaks a rule.
+    RequestFault set_head(RequestHead& new_head, const char* new_base);
+    /// The head's bytes are at `new_base` now: sets every view into them anew, those of the
+    /// head's fields too.
+    void move_to(const char* new_base) noexcept;
+    /// Forgets the request, keeps the memory, and peer and scheme, which are the connection's.
+    void reset() noexcept;
+};
+
+} // namespace detail
+
+/// One request. Not copyable; handed to handlers by reference.
+class Request {
+public:
+    explicit Request(const detail::RequestParts& parts) noexcept : parts_(&parts) {}
+    Request(const Request&) = delete;
+    Request& operator=(const Request&) = delete;
+
+    Method method() const noexcept { return parts_->head->method; }
+    /// The method as it was sent: also for Method::other.
+    std::string_view method_name() const noexcept;
+    /// The whole request target as it was sent.
+    std::string_view target() const noexcept;
+    /// Percent-decoded, without dot segments, and always beginning with '/', but for "*" of
+    /// OPTIONS *.
+    std::string_view path() const noexcept;
+    /// Behind the '?', still encoded; empty when there is none.
+    std::string_view query_string() const noexcept { return parts_->target.query; }
+    /// Below a mount: what follows its prefix in path(), beginning with '/'; empty when path() is
+    /// the prefix itself. Elsewhere: path().
+    std::string_view mount_path() const noexcept;
+
+    /// The first value of a query parameter, decoded.
+    std::optional<std::string_view> query(std::string_view name) const;
+    std::vector<std::string_view> query_all(std::string_view name) const;
+
+    /// A field's first value, trimmed. Names compare in any case.
+    std::optional<std::string_view> header(std::string_view name) const noexcept;
+    std::vector<std::string_view> header_all(std::string_view name) const;
+    const Fields& fields() const noexcept { return parts_->head->fields; }
+    /// A field of the trailer section of a chunked body.
+    std::optional<std::string_view> trailer(std::string_view name) const noexcept;
+
+    /// A cookie's value, without quotes around it (RFC 6265 section 5.4).
+    std::optional<std::string_view> cookie(std::string_view name) const noexcept;
+    /// The first value of a field of application/x-www-form-urlencoded content, decoded.
+    /// Nothing when the content is of another type.
+    std::optional<std::string_view> form(std::string_view name) const;
+    std::vector<std::string_view> form_all(std::string_view name) const;
+    /// The content, without its transfer coding.
+    std::string_view body() const noexcept { return parts_->body; }
+
+    /// What ":name" or "*name" of the route's pattern stands for, percent-decoded; empty when
+    /// there is no such parameter. A nameless "*" is called "*".
+    std::string_view param(std::string_view name) const noexcept;
+
+    /// The other end: "127.0.0.1:51234", "[::1]:51234", "unix:", or a transport's own name.
+    std::string_view peer() const noexcept { return parts_->peer; }
+    /// The host that was asked for, as sent, without the port: from the target in absolute
+    /// form, else from Host. Empty for HTTP/1.0 without Host.
+    std::string_view host() const noexcept;
+    /// The host and port that were asked for, as sent: from the target in absolute form, else from
+    /// Host (RFC 9112 section 3.2.2). Empty when there is neither.
+    std::string_view authority() const noexcept;
+    /// True for a target in absolute form whose authority is not the one in Host.
+    bool has_conflicting_host() const noexcept;
+    /// "HTTP/1.1" or "HTTP/1.0".
+    std::string_view http_version() const noexcept;
+    /// "http" or "https".
+    std::string_view scheme() const noexcept { return parts_->scheme; }
+
+private:
+    const FormPairs& query_pairs() const;
+    const FormPairs& form_pairs() const;
+
+    const detail::RequestParts* parts_;
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/response.hpp
+
+// What a handler fills in. Fields are checked and kept as they will be sent, so that this is the
+// one place through which a name or a value reaches the wire, and sending them is one copy.
+
+#include <type_traits>
+#include <utility>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+struct Exchange;
+
+/// An answer as data. Reused from request to request, so that its memory is allocated once.
+struct ResponseParts {
+    int status = 200;
+    bool is_touched = false;    ///< a handler or hook has set something
+    bool has_overrides = false; ///< a field is set that the server would add by itself
+    bool must_close = false;    ///< the connection ends behind this answer
+    bool is_deferred = false;
+    unsigned refused_fields = 0; ///< fields with forbidden bytes, dropped
+    std::string fields;          ///< complete lines: "Name: value\r\n" ...
+    std::string body;
+    std::unique_ptr<BodySource> source; ///< when set, instead of body
+    std::shared_ptr<Upgrade> upgrade; ///< when set, the answer is 101 and this owns the connection
+    std::string upgrade_protocol;
+    Exchange* exchange = nullptr; ///< what defer() takes the answer from; null outside a server
+
+    /// Back to an untouched 200; keeps the memory, and `exchange`.
+    void reset() noexcept;
+};
+
+/// The size of the first of complete field lines, its CRLF included.
+std::size_t line_size(std::string_view lines) noexcept;
+/// Where the first line of that name begins among complete field lines, or npos.
+std::size_t find_field_line(std::string_view lines, std::string_view name) noexcept;
+
+/// A container of bytes that is not a string: std::vector<std::uint8_t>, std::array<std::byte,
+/// N> ...
+template <class T, class = void>
+inline constexpr bool is_byte_container = false;
+template <class T>
+inline constexpr bool is_byte_container<
+    T, decltype(void(std::declval<const T&>().data()[0]), void(std::declval<const T&>().size()))> =
+    sizeof(*std::declval<const T&>().data()) == 1
+    && !std::is_convertible_v<const T&, std::string_view>;
+
+} // namespace detail
+
+/// One answer. Untouched it is 200 without content. Setters return the response, for chaining;
+/// setting the content again replaces it.
+class Response {
+public:
+    explicit Response(detail::ResponseParts& parts) noexcept : parts_(&parts) {}
+    Response(const Response&) = delete;
+    Response& operator=(const Response&) = delete;
+
+    /// 200 to 599 (RFC 9110 section 15). 101 comes with upgrade().
+    Response& status(int code);
+    int status() const noexcept { return parts_->status; }
+
+    /// Sets a field, in place of any of that name. The name must be a token, the value free of
+    /// CR, LF, NUL and other control characters (RFC 9110 section 5.5): else it is dropped and
+    /// logged. Content-Length, Transfer-Encoding, Keep-Alive and Upgrade are the server's own
+    /// and cannot be set; Connection only to "close", which is close_connection(). The views
+    /// may be of this response's own fields.
+    Response& header(std::string_view name, std::string_view value);
+    /// Adds a field line, beside others of that name.
+    Response& add_header(std::string_view name, std::string_view value);
+    Response& remove_header(std::string_view name);
+    /// The first value that was set.
+    std::optional<std::string_view> header(std::string_view name) const noexcept;
+    /// Adds a Set-Cookie field (RFC 6265 section 4.1).
+    Response&
+    cookie(std::string_view name, std::string_view value, const CookieOptions& options = {});
+
+    /// Content with its type; the bytes are copied.
+    Response& send(std::string_view type, std::string_view bytes);
+    template <class Bytes, std::enable_if_t<detail::is_byte_container<Bytes>, int> = 0>
+    Response& send(std::string_view type, const Bytes& bytes) {
+        return send(type, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    }
+    Response& text(std::string_view bytes) { return send("text/plain; charset=utf-8", bytes); }
+    Response& html(std::string_view bytes) { return send("text/html; charset=utf-8", bytes); }
+    Response& json(std::string_view bytes) { return send("application/json", bytes); }
+    /// Content that is moved in instead of copied, for large answers; set the type with
+    /// header().
+    Response& body(std::string bytes);
+    std::string_view body() const noexcept { return parts_->body; }
+    /// Content that is pulled as the peer takes it.
+    Response& send(std::string_view type, std::unique_ptr<BodySource> source);
+
+    /// Location, as it is, and a short text; 301, 302, 303, 307 or 308 (RFC 9110 section 15.4).
+    /// A location with control characters becomes a 500 without Location.
+    Response& redirect(std::string_view location, int code = 302);
+    /// 204, without content and Content-Type.
+    Response& no_content();
+    /// The connection ends behind this answer.
+    Response& close_connection();
+    /// Forgets everything that was set; an answer that was deferred stays with its Reply.
+    Response& reset();
+
+    /// Answer later: from a later frame or from another thread. The handler returns without an
+    /// answer; status and fields that were set go along into the Reply. Call it once.
+    Reply defer();
+    /// 101: `owner` owns the connection once the handler has returned. `protocol` is the
+    /// Upgrade field's value. When the request did not ask for that upgrade the answer is 426
+    /// instead (RFC 9110 section 15.5.22).
+    Response& upgrade(std::string_view protocol, std::shared_ptr<Upgrade> owner);
+
+private:
+    detail::ResponseParts* parts_;
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/serializer.hpp
+
+// Answers as bytes. What delimits the content is decided here and only here (RFC 9112 section 6),
+// from what the client speaks and what the answer holds; a handler has no say in it.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// The field lines that every answer carries, ready to be copied: those that are given once,
+/// and Date, which is written anew when the second changes.
+class DefaultFields {
+public:
+    /// `fixed_lines` are complete "Name: value\r\n" lines.
+    explicit DefaultFields(std::string_view fixed_lines);
+    void set_time(std::chrono::system_clock::time_point now) noexcept;
+    /// All lines, Date last.
+    std::string_view lines() const noexcept { return lines_; }
+
+private:
+    std::string lines_;
+};
+
+/// What the answer answers.
+struct AnswerContext {
+    bool is_head = false;   ///< the request was HEAD: no content is sent, but its length is told
+    int minor_version = 1;  ///< the client's: 0 never gets the chunked coding
+    bool keep_alive = true; ///< what the request and the server allow
+    const DefaultFields* defaults = nullptr;
+};
+
+/// How the content follows the head.
+struct AnswerPlan {
+    Framing framing;
+    bool sends_content = true; ///< false for HEAD, 204, 304 and 101
+    bool keep_alive = true;    ///< the connection goes on behind this answer
+};
+
+/// Appends the head of an answer, its empty line included, and says how the content has to
+/// follow. A body in memory is not appended. False when `out` is full.
+bool write_head(
+    const ResponseParts& parts, const AnswerContext& context, Buffer& out, AnswerPlan& plan);
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// server: routes, connections, and the tick
+
+// porthole/server/guard.hpp
+
+// Who may use the server. Every web page that the user opens can send requests to a server on
+// localhost, so each request is judged by where it comes from before it is routed: by the name it
+// used, by what the browser says of the page that sent it, and, when the server is exposed, by a
+// token.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+class Request;
+
+/// The rules of the guard, all on by default. Switch one off only for a reason.
+struct Guard {
+    /// The Host must be localhost, a name below it, a literal address of this machine, or one of
+    /// allowed_hosts. Without it any page can reach the server by letting its own name point to
+    /// 127.0.0.1 (DNS rebinding): such a request looks same-origin to everything else.
+    bool checks_host = true;
+    /// Names beside the built-in ones: "tool.test", or ".tool.test" for it and all below.
+    std::vector<std::string> allowed_hosts;
+
+    /// Sec-Fetch-Site must be same-origin or none; other sites may only link to a page. Without it
+    /// any page can include scripts and images of the server, and send it GETs.
+    bool checks_fetch_metadata = true;
+    /// An Origin must be the server's own or one of allowed_origins. Without it any page can POST
+    /// forms to the server, and open WebSockets.
+    bool checks_origin = true;
+    /// Origins that may send requests from a browser and read the answers (CORS):
+    /// "http://localhost:5173". Exactly as browsers send them; there is no wildcard.
+    std::vector<std::string> allowed_origins;
+
+    /// Each answer carries X-Content-Type-Options: nosniff, Cross-Origin-Resource-Policy:
+    /// same-origin and Referrer-Policy: no-referrer, unless the handler sets its own.
+    bool adds_security_fields = true;
+
+    /// Requests must carry the token, also on loopback: for machines with several users. Listeners
+    /// opened with Expose::lan_with_token always ask for it.
+    bool requires_token = false;
+    /// The token; empty: a new one from the operating system for each run, see Server::token().
+    std::string token;
+};
+
+namespace detail {
+
+/// Where a request came in.
+struct GuardContext {
+    std::string_view scheme = "http";
+    bool is_exposed = false;  ///< by a listener that is open to more than this machine
+    bool needs_token = false; ///< by a listener that asks for the token
+};
+
+/// What the guard makes of a request.
+struct GuardVerdict {
+    enum class Kind : unsigned char {
+        pass,
+        refuse,    ///< with `status` and `sentence`
+        preflight, ///< a permitted CORS preflight: 204
+        login,     ///< the token came in the query: 303 to `location`, with the session cookie
+    };
+    Kind kind = Kind::pass;
+    int status = 0;
+    std::string_view sentence;
+    /// The foreign origin that may read the answer: an element of Guard::allowed_origins, or null.
+    const std::string* origin = nullptr;
+};
+
+class Gatekeeper {
+public:
+    explicit Gatekeeper(const Guard& guard) : guard_(guard) {}
+
+    GuardVerdict judge(const Request& request, const GuardContext& context);
+    /// Makes token and session when they are needed for the first time; false when the system has
+    /// no random bytes.
+    bool make_secrets();
+    const std::string& token() const noexcept { return token_; }
+    /// "name=value" of the cookie that stands for the token.
+    std::string session_cookie_name(const Request& request) const;
+    const std::string& session() const noexcept { return session_; }
+    bool adds_security_fields() const noexcept { return guard_.adds_security_fields; }
+
+private:
+    struct Evidence;
+
+    bool is_allowed_host(std::string_view authority, bool is_exposed);
+    bool is_listed_host(std::string_view host) const noexcept;
+    GuardVerdict judge_origin(
+        const Request& request, const Evidence& evidence, const GuardContext& context) const;
+    GuardVerdict judge_token(const Request& request, const Evidence& evidence) const;
+
+    const Guard& guard_;
+    std::string token_;
+    std::string session_;
+    std::string last_host_;         ///< the Host that passed last: nearly always the next one, too
+    bool last_was_exposed_ = false; ///< ... and by which rule
+};
+
+/// Why a server that needs a token has none.
+Error no_secrets();
+/// The target without the value of its token parameter, for logs.
+std::string redact_token(std::string_view target);
+/// Equal, in a time that depends on the sizes only.
+bool equals_in_constant_time(std::string_view a, std::string_view b) noexcept;
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/handler.hpp
+
+// What users and extensions give to the server: functions that answer, hooks around them, and
+// mounts, which answer everything below a prefix. All of it runs on the thread that ticks, and
+// nowhere else.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// Answers a request. May touch the program's state without a lock, add and remove routes, its own
+/// included, and stop or destroy the server. An exception that leaves it becomes a 500.
+using Handler = std::function<void(const Request&, Response&)>;
+
+/// What a before hook decides.
+enum class Next : unsigned char {
+    go_on, ///< to the next hook, and in the end to the handler
+    stop,  ///< send the answer as the hook left it; 403 when the hook left it untouched
+};
+using BeforeHook = std::function<Next(const Request&, Response&)>;
+/// Sees each answer before it is sent, and may still change it.
+using AfterHook = std::function<void(const Request&, Response&)>;
+
+/// Answers everything below a prefix: files, CGI, a proxy, a user's own module. Owned by the
+/// server; destroyed by Server::unmount() or with the server.
+class Mount {
+public:
+    virtual ~Mount() = default;
+    /// Called once by Server::mount(), which hands an error on to its caller and drops the mount.
+    virtual Error attach(Server& server) {
+        static_cast<void>(server);
+        return {};
+    }
+    /// Any method; Request::mount_path() is the path below the prefix.
+    virtual void handle(const Request& request, Response& response) = 0;
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/router.hpp
+
+// From a method and a path to the handler. Patterns form a tree of segments, one tree for each
+// virtual host: a literal segment beats a ":parameter", which beats a "*wildcard", whatever the
+// order they were added in. Matching visits each node of the tree at most once and allocates
+// nothing in steady state.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// The root of a virtual host's tree, or a segment below it.
+struct RouteNode;
+
+/// A group of routes: where its prefix begins, and what runs around their handlers.
+struct RouteScope {
+    RouteScope* parent = nullptr;                    ///< null for the server itself
+    std::size_t host = 0;                            ///< index of the virtual host; 0 is any
+    std::string prefix;                              ///< without a slash at its end
+    std::vector<std::unique_ptr<BeforeHook>> before; ///< each stays in place while it runs
+    std::vector<std::unique_ptr<AfterHook>> after;
+    std::optional<std::uint64_t> max_body_bytes;
+};
+
+struct Route {
+    std::uint32_t id = 0;
+    Method method = Method::other;
+    std::string method_name; ///< empty: any method
+    std::vector<std::string> names;
+    std::size_t prefix_segments = 0; ///< of a mount: how many segments its prefix has
+    Handler handler;
+    std::unique_ptr<Mount> mount; ///< when set, instead of handler
+    RouteScope* scope = nullptr;
+    std::optional<std::uint64_t> max_body_bytes;
+};
+
+class Router {
+public:
+    Router();
+    ~Router();
+    Router(const Router&) = delete;
+    Router& operator=(const Router&) = delete;
+
+    RouteScope& root() noexcept { return *scopes_.front(); }
+    RouteScope& add_scope(RouteScope& parent, std::string_view prefix);
+    /// `name` is a host name, exact or "*.suffix"; empty is any host.
+    RouteScope& add_host(std::string_view name);
+
+    /// Adds a route below the scope's prefix. Null, with the reason in `error`, when the pattern
+    /// cannot be parsed: it begins with '/', ":name" and "*name" are whole segments, and '*' comes
+    /// last.
+    Route*
+    add(RouteScope& scope, std::string_view method_name, std::string_view pattern, Error& error);
+    Error add_mount(RouteScope& scope, std::string_view prefix, std::unique_ptr<Mount> mount);
+    bool remove_mount(RouteScope& scope, std::string_view prefix);
+    Route* find(std::uint32_t id) noexcept;
+    bool remove(std::uint32_t id);
+    /// Removes all routes of the scope and of those within it, and their hooks.
+    void clear(RouteScope& scope);
+
+    /// The best route for the request, its parameters filled in, or null. HEAD falls back to GET.
+    Route* match(RequestParts& parts, std::string_view host);
+    /// The methods that the request's path has routes for, as a value for Allow (RFC 9110
+    /// section 10.2.1); empty when it has none.
+    std::string allowed_methods(RequestParts& parts, std::string_view host);
+
+    /// While user code runs, what is running is not destroyed when it is removed, but only taken
+    /// out; leave() destroys it. Everything else goes at once, so that its code may be unloaded.
+    void enter(const RouteScope* scope, const Route* route) noexcept {
+        running_scope_ = scope;
+        running_route_ = route;
+    }
+    void leave() noexcept;
+
+private:
+    struct Search;
+    std::vector<std::unique_ptr<RouteNode>> hosts_; ///< the first is for any host
+    std::vector<std::string> host_names_;
+    std::vector<std::unique_ptr<RouteScope>> scopes_; ///< the first is the server's
+    const RouteScope* running_scope_ = nullptr;
+    const Route* running_route_ = nullptr;
+    std::vector<std::unique_ptr<Route>> retired_routes_;
+    std::vector<std::unique_ptr<BeforeHook>> retired_before_;
+    std::vector<std::unique_ptr<AfterHook>> retired_after_;
+    std::uint32_t next_id_ = 1;
+
+    RouteNode* find_node(RouteNode& root, std::string_view pattern, Route& route);
+    std::size_t host_index(std::string_view host) const noexcept;
+    void retire(std::unique_ptr<Route> route);
+    void clear_hooks(RouteScope& scope);
+    template <class Predicate>
+    bool remove_if(RouteNode& node, const Predicate& predicate);
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/reply.hpp
+
+// Answers that come later, from a later frame or from another thread, and the mailbox through which
+// other threads reach the one that ticks. It is the only part of the library with a lock in it.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class ReplyOwner;
+
+} // namespace detail
+
+/// The right to answer one request, later. Cheap to copy; all copies are the same right, and the
+/// last one that goes away without having been used sends 500. May be used from any thread, by one
+/// thread at a time, and may outlive the server.
+class Reply {
+public:
+    /// A reply that answers nothing.
+    Reply() = default;
+    explicit Reply(std::shared_ptr<detail::ReplyOwner> owner) noexcept;
+
+    /// As Response's; before the call that sends.
+    Reply& status(int code);
+    Reply& header(std::string_view name, std::string_view value);
+    Reply& add_header(std::string_view name, std::string_view value);
+    Reply& cookie(std::string_view name, std::string_view value, const CookieOptions& options = {});
+
+    /// These send, once; a second one is misuse and does nothing. The answer leaves within the next
+    /// tick.
+    void send(std::string_view type, std::string_view bytes);
+    template <class Bytes, std::enable_if_t<detail::is_byte_container<Bytes>, int> = 0>
+    void send(std::string_view type, const Bytes& bytes) {
+        send(type, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    }
+    void send(std::string_view type, std::unique_ptr<BodySource> source);
+    void text(std::string_view bytes);
+    void html(std::string_view bytes);
+    void json(std::string_view bytes);
+    void redirect(std::string_view location, int code = 302);
+    void no_content();
+    /// Sends what status() and header() have set, without content.
+    void finish();
+
+    /// True when the client has gone (closed its sending side at least) or the server has: the
+    /// answer will probably reach nobody. Any thread.
+    bool peer_gone() const noexcept;
+    /// True when it has been sent, by any copy, or answers nothing.
+    bool is_finished() const noexcept;
+
+private:
+    template <class Fill>
+    void finish_with(const Fill& fill);
+
+    std::shared_ptr<detail::ReplyOwner> owner_;
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/upgrade.hpp
+
+// What owns a connection after 101 Switching Protocols: the seam that WebSocket is built on.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// The owner's side of the connection. Valid from on_open() until on_close() returns; ticking
+/// thread only.
+class UpgradeLink {
+public:
+    /// Queues bytes; they leave within this tick when the peer takes them. False, and nothing is
+    /// queued, when Limits::max_queue_bytes would be passed or the connection is closing.
+    virtual bool send(std::string_view bytes) = 0;
+    /// What the peer has not taken yet.
+    virtual std::size_t queued_bytes() const noexcept = 0;
+    /// Stops and resumes on_data(): back-pressure to the peer.
+    virtual void pause_reading(bool is_paused) = 0;
+    /// Closes once all that is queued has left, within Limits::write_stall_timeout.
+    virtual void close() = 0;
+    /// Closes at once.
+    virtual void abort() = 0;
+    /// on_deadline() is called when it passes; never means never.
+    virtual void set_deadline(TimePoint deadline) = 0;
+    /// The server's time, which stands still while the program does.
+    virtual TimePoint now() const noexcept = 0;
+    virtual std::string_view peer() const noexcept = 0;
+
+protected:
+    ~UpgradeLink() = default;
+};
+
+/// A protocol that takes a connection over. The connection shares its ownership; all calls come
+/// from inside tick().
+class Upgrade {
+public:
+    virtual ~Upgrade() = default;
+    /// Once, behind the 101.
+    virtual void on_open(UpgradeLink& link) = 0;
+    /// Bytes of the peer, valid for the call; all of them count as taken.
+    virtual void on_data(std::string_view bytes) = 0;
+    /// The queue has become empty after it had not been.
+    virtual void on_drain() {}
+    virtual void on_deadline() {}
+    /// The peer has finished sending. The connection stays open for sending until the owner closes
+    /// it.
+    virtual void on_end() = 0;
+    /// Once, whatever happened; the link is gone when it returns.
+    virtual void on_close() = 0;
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/watch.hpp
+
+// The seam for extensions with descriptors of their own (pipes of a CGI program, a proxy's
+// sockets): the server watches them together with its connections and calls back inside tick().
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class WatchEntry;
+
+} // namespace detail
+
+/// Called inside tick() with what is ready. One call is one unit of the budget: it must not block,
+/// and should move a bounded amount.
+using WatchCallback = std::function<void(Readiness)>;
+
+/// A watched descriptor. Stops watching when it is destroyed, which must happen before the
+/// descriptor is closed; the descriptor itself is not owned. May outlive the server. Ticking thread
+/// only.
+class WatchHandle {
+public:
+    WatchHandle() = default;
+    explicit WatchHandle(std::shared_ptr<detail::WatchEntry> entry) noexcept;
+    WatchHandle(WatchHandle&& other) noexcept = default;
+    WatchHandle& operator=(WatchHandle&& other) noexcept;
+    ~WatchHandle() { stop(); }
+
+    bool is_watching() const noexcept { return entry_ != nullptr; }
+    void set_interest(Interest interest);
+    /// Also from inside the callback.
+    void stop() noexcept;
+
+private:
+    std::shared_ptr<detail::WatchEntry> entry_;
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/access_record.hpp
+
+// One answered request, as plain facts, for whoever keeps a log of them.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// What happened to one request. The views are valid during the call.
+struct AccessRecord {
+    std::chrono::system_clock::time_point time; ///< when its answer had been sent
+    std::string_view peer;                      ///< "127.0.0.1:51234"
+    std::string_view method;                    ///< empty when the request could not be read
+    std::string_view target;                    ///< the value of a token parameter is blotted out
+    std::string_view http_version;
+    int status = 0;
+    std::uint64_t content_bytes = 0; ///< of the answer, handed to the transport
+    bool is_complete = true;         ///< false: the connection ended within the answer
+    /// From the end of the request's head to the last byte of the answer.
+    std::chrono::nanoseconds duration{0};
+    std::chrono::nanoseconds handler_time{0}; ///< in the user's functions
+    bool is_over_budget = false;              ///< they alone used up what was left of the tick
+};
+
+/// Called once for each answer, inside tick(). Must not call back into the server.
+using AccessLog = std::function<void(const AccessRecord&)>;
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/server.hpp
+
+// The server as its user sees it: routes, listeners, and the calls that pump it.
+//
+// tick(budget) does, in this order, until nothing moves any more or the budget is spent:
+//   1. tasks that post() left, and answers that replies have finished;
+//   2. one poll for ready descriptors, without waiting;
+//   3. each that is ready, in turn, beginning with those the last tick left over: a listener
+//   accepts a
+//      few; a connection reads a bounded piece, parses, routes, calls handlers, and writes a
+//      bounded piece; a watched descriptor's callback is called;
+//   4. deadlines that have passed.
+// The clock is looked at between these units, and the rest waits for the next tick. A tick with
+// nothing to do is one system call, whatever the number of idle connections, and allocates nothing.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class Router;
+class ServerCore;
+struct RouteScope;
+
+/// Called by Server's constructor, so that a program without the implementation fails to link with
+/// a message that says what to do.
+void define_PORTHOLE_IMPLEMENTATION_in_exactly_one_source_file();
+
+} // namespace detail
+
+/// How a server behaves. Everything has a default that is safe on a developer's machine.
+struct Options {
+    Limits limits;
+    /// Which requests are let in at all.
+    Guard guard;
+    /// Where the time comes from; null is the machine's clock. Must outlive the server.
+    Clock* clock = nullptr;
+    /// Where events go; none by default.
+    LogSink log;
+    /// Told of each answer; none by default. ext/access_log writes it as a line.
+    AccessLog access_log;
+    /// The Server field of each answer; empty: none is sent.
+    std::string server_name;
+    PollerKind poller = PollerKind::automatic;
+};
+
+/// What one tick did.
+struct TickReport {
+    std::uint32_t requests = 0;  ///< whose handling began
+    std::uint32_t responses = 0; ///< handed to the transport, or queued behind it
+    std::uint64_t bytes_in = 0;
+    std::uint64_t bytes_out = 0;
+    std::chrono::nanoseconds elapsed{0};
+    std::chrono::nanoseconds handler_time{0}; ///< the part of elapsed spent in the user's functions
+    bool more = false;                        ///< work was left for the next tick
+};
+
+/// What a server did since it was made.
+struct Stats {
+    std::uint64_t ticks = 0;
+    std::uint64_t requests = 0;
+    std::uint64_t responses = 0;
+    std::uint64_t bytes_in = 0;
+    std::uint64_t bytes_out = 0;
+    std::uint64_t accepted = 0;        ///< connections
+    std::uint64_t refused = 0;         ///< connections that got 503, or made room, at the cap
+    std::uint64_t timeouts = 0;        ///< connections that a deadline has cut
+    std::uint64_t accept_backoffs = 0; ///< pauses because no descriptor was left
+    std::size_t connections = 0;       ///< open now
+    std::chrono::nanoseconds handler_time{0};
+    Histogram tick_times;    ///< ticks that did something, the user's functions included
+    Histogram library_times; ///< the same without the user's functions
+};
+
+/// A route that was added. A handle that goes away leaves its route; one that outlives the server
+/// does nothing.
+class RouteHandle {
+public:
+    RouteHandle() = default;
+    RouteHandle(std::weak_ptr<detail::Router> router, std::uint32_t id) noexcept
+        : router_(std::move(router)), id_(id) {}
+
+    /// Takes the route out and destroys its handler: at once, or, when it is running, as soon as it
+    /// returns.
+    void remove();
+    /// This route's own Limits::max_body_bytes.
+    RouteHandle& max_body_bytes(std::uint64_t bytes);
+    /// False for a pattern that could not be parsed, and after remove().
+    bool is_valid() const noexcept;
+
+private:
+    std::weak_ptr<detail::Router> router_;
+    std::uint32_t id_ = 0;
+};
+
+/// Routes below a prefix that share hooks and limits. Cheap to copy; valid as long as the server.
+///
+/// Patterns begin with '/'. A segment ":name" matches one segment that is not empty, a last segment
+/// "*" or
+/// "*name" the rest of the path. A literal beats a parameter, which beats a wildcard, in whatever
+/// order they were added; the newest of two equal routes wins. HEAD is answered by GET's handler,
+/// OPTIONS and 405 with Allow come by themselves.
+class Group {
+public:
+    RouteHandle get(std::string_view pattern, Handler handler);
+    RouteHandle post(std::string_view pattern, Handler handler);
+    RouteHandle put(std::string_view pattern, Handler handler);
+    RouteHandle patch(std::string_view pattern, Handler handler);
+    RouteHandle del(std::string_view pattern, Handler handler);
+    RouteHandle route(std::string_view method_name, std::string_view pattern, Handler handler);
+
+    /// Gives everything below `prefix`, and `prefix` itself, to `mount`. Routes beat mounts; a
+    /// longer prefix beats a shorter one.
+    Error mount(std::string_view prefix, std::unique_ptr<Mount> mount);
+    /// A handler as a mount.
+    Error mount(std::string_view prefix, Handler handler);
+    /// True when there was such a mount.
+    bool unmount(std::string_view prefix);
+
+    /// A group within this one.
+    Group group(std::string_view prefix);
+    /// Runs before the handlers of this group and the groups within, in the order added, outer
+    /// groups first. The server's own also run for requests that match no route.
+    void before(BeforeHook hook);
+    /// Runs behind the handlers of this group, in the order added, inner groups first. The server's
+    /// own see every answer, the library's error pages included.
+    void after(AfterHook hook);
+    /// Limits::max_body_bytes for the routes of this group.
+    Group& max_body_bytes(std::uint64_t bytes);
+    /// Removes all routes, mounts and hooks of this group and the groups within: hot reload.
+    void clear();
+
+protected:
+    friend class Server;
+    Group(detail::ServerCore* core, detail::RouteScope* scope) noexcept
+        : core_(core), scope_(scope) {}
+
+    detail::ServerCore* core_;
+    detail::RouteScope* scope_;
+};
+
+/// An HTTP/1.1 server without a thread of its own. All calls but stop() and post() belong to one
+/// thread: the one that ticks.
+class Server : public Group {
+public:
+    explicit Server(Options options = {}) : Server(make_core(std::move(options))) {
+        detail::define_PORTHOLE_IMPLEMENTATION_in_exactly_one_source_file();
+    }
+    /// Closes everything at once, after one attempt to send what is complete. Never blocks. Also
+    /// legal inside a handler, whose answer is then not sent.
+    ~Server();
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    /// Listens on every address of `host` on that port; port 0 takes a free one, the same for all.
+    /// May be called several times. All or nothing: an error names the call, the endpoint and the
+    /// remedy, and leaves earlier listeners alone. Blocks only for names that the system has to
+    /// look up.
+    Error listen(std::string_view host, std::uint16_t port, const ListenOptions& options = {});
+    /// On localhost.
+    Error listen(std::uint16_t port, const ListenOptions& options = {});
+    /// On a unix socket with those permissions. A socket file that nobody answers on is replaced.
+    Error listen_unix(std::string_view path, unsigned mode = 0600);
+    /// Takes a connection that was made elsewhere: the in-memory transport, an inherited socket,
+    /// TLS.
+    Error adopt(std::unique_ptr<Transport> transport, std::string_view peer);
+
+    /// Routes for requests to that host only: "tools.localhost", or "*.localhost" for all below.
+    /// Others fall through to the routes for any host.
+    Group host(std::string_view name);
+    /// Makes the page for every error that the library answers, and for answers from 400 on that
+    /// have no content. response.status() tells which. A request that could not be parsed shows no
+    /// method.
+    void on_error(Handler page);
+
+    /// Serves for at most `budget`; never blocks.
+    TickReport tick(std::chrono::microseconds budget = std::chrono::milliseconds(1));
+    /// Serves and sleeps in turn until `deadline`: instead of sleeping away the rest of a frame.
+    TickReport tick_until(TimePoint deadline);
+    /// Sleeps until something is ready, `timeout` at the most, and serves what is.
+    TickReport wait(std::chrono::milliseconds timeout);
+    /// Serves until stop(). Returns at once when nothing listens.
+    void run();
+    /// Stops listening, closes idle connections, lets complete answers leave within
+    /// Limits::stop_grace, and ends run(). Any thread, any state; several calls are one. listen()
+    /// starts anew.
+    void stop() noexcept;
+    /// False from stop() on, until it listens again.
+    bool is_running() const noexcept;
+
+    using Group::post;
+    /// Runs `task` inside the next tick and wakes a waiting server. Any thread.
+    void post(std::function<void()> task);
+    /// Watches a descriptor and calls back inside tick().
+    Error watch(NativeHandle handle, Interest interest, WatchCallback callback, WatchHandle& watch);
+
+    /// One descriptor that is readable when tick() has something to do, or invalid_handle with
+    /// pollers that have none: then use for_each_pollfd().
+    NativeHandle native_handle() const noexcept;
+    /// Calls `visit` with each descriptor that the server waits for.
+    void for_each_pollfd(const std::function<void(NativeHandle, Interest)>& visit) const;
+    /// tick() at the latest then; never when nothing is pending.
+    TimePoint next_deadline() const noexcept;
+
+    /// Where it listens.
+    std::vector<Endpoint> endpoints() const;
+    /// The port of the first listener that has one, else 0.
+    std::uint16_t port() const noexcept;
+    /// Addresses to type into a browser: "http://localhost:8080/", and each interface's when
+    /// exposed; with the token where one is asked for.
+    std::vector<std::string> urls() const;
+    /// What opens listeners that ask for a token: `Authorization: Bearer <token>`, or once
+    /// `?token=` in a browser. Empty when the system has no random bytes to give.
+    std::string token() const;
+    Stats stats() const;
+    const Options& options() const noexcept;
+
+private:
+    explicit Server(detail::ServerCore* core) noexcept;
+    static detail::ServerCore* make_core(Options options);
+};
+
+PORTHOLE_NAMESPACE_END
+
+// ext: what stands alone on top
+
+// porthole/ext/access_log.hpp
+
+// Lines for an access log. Set Options::access_log to a function that writes them where they
+// belong:
+//
+//     options.access_log = [&](const porthole::AccessRecord& record) {
+//         line.clear();
+//         porthole::write_common_log(record, line);
+//         std::fputs(line.c_str(), file);
+//     };
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// Appends one line in the Common Log Format, with its line end:
+/// `127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET / HTTP/1.1" 200 26`. Quotes, backslashes,
+/// control characters and bytes beyond ASCII in what the peer has sent are written as \xNN, so that
+/// no request can forge a line.
+void write_common_log(const AccessRecord& record, std::string& into);
+
+/// Appends `text` with those bytes escaped.
+void escape_for_log(std::string_view text, std::string& into);
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/testing.hpp
+
+// For unit tests of a program's own routes: a client that talks to a server in memory, without
+// sockets, and, with a ManualClock, without waiting. Porthole's own tests use nothing else to
+// replay slow clients, splits at every byte and timeouts.
+//
+//     porthole::Server server;                       // with the program's routes
+//     porthole::testing::Client client(server);
+//     auto answer = client.get("/users/7");
+//     CHECK(answer.status == 200);
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace testing {
+
+/// An answer as the client saw it, in its own memory. `status` is 0 when there was none.
+struct Answer {
+    int status = 0;
+    std::string reason;
+    std::vector<std::pair<std::string, std::string>> fields;
+    std::string body; ///< without its transfer coding
+
+    /// The first value of that name, in any case; empty when there is none.
+    std::string_view header(std::string_view name) const noexcept;
+    bool has_header(std::string_view name) const noexcept;
+};
+
+using FieldList = std::vector<std::pair<std::string_view, std::string_view>>;
+
+/// What read_answer() made of the bytes; `size` is how many of them the answer took.
+struct AnswerReading {
+    detail::ParseStatus status = detail::ParseStatus::need_more;
+    std::size_t size = 0;
+};
+/// Reads one whole answer from the front of `bytes`. `is_head`: the request was HEAD. `has_ended`:
+/// nothing more will come, which ends an answer without a length.
+AnswerReading read_answer(std::string_view bytes, bool is_head, bool has_ended, Answer& answer);
+/// A request's bytes, with Host: localhost and Content-Length unless `fields` has them.
+std::string write_request(
+    std::string_view method, std::string_view target, const FieldList& fields = {},
+    std::string_view body = {});
+
+/// One connection to a server in the same thread. Requests tick the server until the answer is
+/// complete.
+class Client {
+public:
+    /// `capacity` is what each direction holds, as a socket's buffers do.
+    explicit Client(
+        Server& server, std::size_t capacity = MemoryTransport::default_capacity,
+        std::string_view peer = "memory");
+
+    /// Sends a request with Host: localhost (unless `fields` has one) and returns its answer;
+    /// status 0 when the connection ends, or nothing moves for max_ticks ticks, before it is
+    /// complete.
+    Answer request(
+        std::string_view method, std::string_view target, const FieldList& fields = {},
+        std::string_view body = {});
+    Answer get(std::string_view target, const FieldList& fields = {}) {
+        return request("GET", target, fields);
+    }
+    Answer post(std::string_view target, std::string_view type, std::string_view body);
+
+    /// Sends raw bytes as far as the transport takes them; returns how many.
+    std::size_t send(std::string_view bytes);
+    /// Ticks until one answer is complete, and returns it. `is_head`: the request was HEAD.
+    Answer read_answer(bool is_head = false);
+    /// Ticks once and takes what has come into received().
+    TickReport tick();
+    /// All bytes that have come and are not part of an answer read so far.
+    const std::string& received() const noexcept { return received_; }
+    /// The server has closed its sending side; tick() notices it.
+    bool is_closed() const noexcept { return is_closed_; }
+    /// Closes the client's sending side only.
+    void shut_write() { transport_->shut_write(); }
+    /// Closes the connection.
+    void close() { transport_.reset(); }
+    /// False: received bytes are left in the transport, as a slow reader does.
+    void set_reading(bool is_reading) noexcept { is_reading_ = is_reading; }
+    MemoryTransport& transport() noexcept { return *transport_; }
+
+    /// How many ticks a request waits for its answer at the most.
+    static constexpr int max_ticks = 10'000;
+
+private:
+    Server* server_;
+    std::unique_ptr<MemoryTransport> transport_;
+    std::string received_;
+    bool is_closed_ = false;
+    bool is_reading_ = true;
+
+    void take_input();
+};
+
+/// Lets `time` pass in steps no longer than a frame, ticking the server after each, so that
+/// deadlines pass as they would in a program that runs.
+void pass_time(Server& server, ManualClock& clock, Duration time);
+
+} // namespace testing
+
+PORTHOLE_NAMESPACE_END
+
+#endif // PORTHOLE_HPP
+
+// The implementation: in the one source file that asks for it, or everywhere in header-only mode.
+#if (defined(PORTHOLE_IMPLEMENTATION) || PORTHOLE_HEADER_ONLY) && !defined(PORTHOLE_IMPLEMENTED)
+#define PORTHOLE_IMPLEMENTED
+
+// porthole/os/platform.inl
+
+// The only place where the library includes headers of the operating system, and the few
+// declarations of the os layer that have to mention their types. It is read in the one source file
+// that holds the implementation, so nothing of it reaches a user's other files.
+
+#if defined(_WIN32)
+
+// Whoever includes <windows.h> whole before this file has the Winsock of 1993 in the way, and with
+// Microsoft's headers the compiler would print hundreds of redefinitions. One sentence helps more.
+// MinGW's headers get along with each other.
+#if defined(_MSC_VER) && defined(SOCKET_ERROR) && !defined(_WINSOCK2API_)
+#error "Porthole needs Winsock 2: in this file, include <winsock2.h> or <porthole.hpp> first, \
+or define WIN32_LEAN_AND_MEAN before <windows.h>."
+#endif
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+// Set by the old Winsock, or by programs that keep it out with this name; the new one would warn.
+#if defined(_WINSOCKAPI_) && !defined(_WINSOCK2API_)
+#undef _WINSOCKAPI_
+#endif
+// clang-format off: winsock2.h has to come before everything that includes windows.h
+#include <windows.h>
+#include <winsock2.h>
+#include <ws2tcpip.h>
+// clang-format on
+#if defined(_MSC_VER)
+#pragma comment(lib, "ws2_32")
+#endif
+
+#else
+
+#include <arpa/inet.h>
+#include <cerrno>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#endif
+
+#endif
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+#if defined(_WIN32)
+using NativeSocket = SOCKET;
+#else
+using NativeSocket = int;
+#endif
+
+inline NativeSocket native(NativeHandle handle) noexcept {
+    return static_cast<NativeSocket>(handle);
+}
+
+/// An endpoint as the system's calls take and give it.
+struct SocketAddress {
+    sockaddr_storage storage{};
+    socklen_t length = sizeof(sockaddr_storage);
+
+    sockaddr* data() noexcept { return reinterpret_cast<sockaddr*>(&storage); }
+    const sockaddr* data() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+/// False for an endpoint that the system cannot hold: never set, or a path that is too long.
+bool to_system(const Endpoint& endpoint, SocketAddress& address) noexcept;
+Endpoint from_system(const SocketAddress& address);
+
+// Below: what differs between the systems, defined in socket_posix.inl and socket_windows.inl.
+
+/// The part of to_system() and from_system() for unix sockets.
+bool local_to_system(std::string_view path, SocketAddress& address) noexcept;
+Endpoint local_from_system(const SocketAddress& address);
+
+/// errno or WSAGetLastError().
+int last_socket_error() noexcept;
+/// A stream socket, or the system's code.
+int create_socket(Family family, Socket& socket) noexcept;
+/// An Error for what getaddrinfo() returned.
+Error resolver_error(std::string_view host, int resolver_code);
+/// For calls that count whole milliseconds: rounded up, so that a wait is never cut to a busy loop;
+/// -1 for Poller::forever.
+inline int whole_milliseconds(Duration timeout) noexcept {
+    constexpr std::chrono::milliseconds most{1'000'000'000};
+    if (timeout < Duration::zero()) {
+        return -1;
+    }
+    if (timeout > most) {
+        return static_cast<int>(most.count());
+    }
+    const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(timeout);
+    return static_cast<int>(whole.count()) + (whole < timeout ? 1 : 0);
+}
+/// True when a connection that is being made has succeeded or failed.
+bool is_settled(NativeHandle handle) noexcept;
+/// poll() or WSAPoll(): how many entries have events, negative when the call failed.
+int poll_handles(pollfd* entries, std::size_t count, int timeout_ms) noexcept;
+
+/// Tells the system's socket library that it is in use while the object lives. POSIX has
+/// nothing to do; Windows counts.
+class NetworkUse {
+public:
+    NetworkUse() noexcept;
+    NetworkUse(const NetworkUse&) = delete;
+    NetworkUse& operator=(const NetworkUse&) = delete;
+    ~NetworkUse();
+    /// What the system said when it could not be had, else 0.
+    int code() const noexcept { return code_; }
+
+private:
+    int code_ = 0;
+};
+
+/// A socket option with an int value. False when the system refused; last_socket_error() tells.
+inline bool set_option(NativeHandle handle, int level, int name, int value) noexcept {
+    return ::setsockopt(
+               native(handle), level, name, reinterpret_cast<const char*>(&value),
+               static_cast<socklen_t>(sizeof value))
+           == 0;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/ascii.inl
+
+#include <cstring>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// One byte per character: 1 for tchar. Built at compile time, so nothing runs before main().
+struct TokenTable {
+    bool is_token[256] = {};
+    constexpr TokenTable() {
+        for (int c = '0'; c <= '9'; ++c) {
+            is_token[c] = true;
+        }
+        for (int c = 'a'; c <= 'z'; ++c) {
+            is_token[c] = true;
+            is_token[c - 'a' + 'A'] = true;
+        }
+        for (const char c :
+             {'!', '#', '$', '%', '&', '\'', '*', '+', '-', '.', '^', '_', '`', '|', '~'}) {
+            is_token[static_cast<unsigned char>(c)] = true;
+        }
+    }
+};
+inline constexpr TokenTable token_table{};
+
+/// Eight bytes at a time: a set top bit for every byte that is below 0x20 or equal to 0x7f.
+/// Exact for the question "is there any", which is all that is asked.
+inline std::uint64_t control_bits(std::uint64_t word) noexcept {
+    constexpr std::uint64_t ones = 0x0101010101010101u;
+    constexpr std::uint64_t tops = 0x8080808080808080u;
+    const std::uint64_t below_space = (word - ones * 0x20) & ~word;
+    const std::uint64_t delete_zeroed = word ^ (ones * 0x7f);
+    const std::uint64_t is_delete = (delete_zeroed - ones) & ~delete_zeroed;
+    return (below_space | is_delete) & tops;
+}
+
+inline bool is_value_char(char c) noexcept {
+    const auto byte = static_cast<unsigned char>(c);
+    return (byte >= 0x20 && byte != 0x7f) || c == '\t';
+}
+
+} // namespace detail
+
+namespace ascii {
+
+PORTHOLE_FN bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept {
+    if (a.size() != b.size()) {
+        return false;
+    }
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (a[i] != b[i] && to_lower(a[i]) != to_lower(b[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+PORTHOLE_FN std::string_view trim(std::string_view text) noexcept {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) {
+        text.remove_prefix(1);
+    }
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) {
+        text.remove_suffix(1);
+    }
+    return text;
+}
+
+PORTHOLE_FN bool is_token_char(char c) noexcept {
+    return detail::token_table.is_token[static_cast<unsigned char>(c)];
+}
+
+PORTHOLE_FN bool is_token(std::string_view text) noexcept {
+    for (const char c : text) {
+        if (!is_token_char(c)) {
+            return false;
+        }
+    }
+    return !text.empty();
+}
+
+PORTHOLE_FN bool is_field_value(std::string_view text) noexcept {
+    const char* at = text.data();
+    std::size_t left = text.size();
+    while (left >= sizeof(std::uint64_t)) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, at, sizeof word);
+        if (detail::control_bits(word) != 0) {
+            break; // a tab is legal: the bytewise loop decides
+        }
+        at += sizeof word;
+        left -= sizeof word;
+    }
+    for (; left > 0; ++at, --left) {
+        if (!detail::is_value_char(*at)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+PORTHOLE_FN bool is_visible(std::string_view text) noexcept {
+    for (const char c : text) {
+        if (c < '!' || c > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+PORTHOLE_FN std::optional<std::uint64_t> parse_decimal(std::string_view text) noexcept {
+    if (text.empty()) {
+        return std::nullopt;
+    }
+    constexpr std::uint64_t base = 10;
+    std::uint64_t value = 0;
+    for (const char c : text) {
+        if (!is_digit(c)) {
+            return std::nullopt;
+        }
+        const auto digit = static_cast<std::uint64_t>(c - '0');
+        if (value > (UINT64_MAX - digit) / base) {
+            return std::nullopt;
+        }
+        value = value * base + digit;
+    }
+    return value;
+}
+
+PORTHOLE_FN std::size_t write_decimal(char* into, std::uint64_t value) noexcept {
+    constexpr std::uint64_t base = 10;
+    char reversed[20];
+    std::size_t size = 0;
+    do {
+        reversed[size++] = static_cast<char>('0' + value % base);
+        value /= base;
+    } while (value != 0);
+    for (std::size_t i = 0; i < size; ++i) {
+        into[i] = reversed[size - 1 - i];
+    }
+    return size;
+}
+
+PORTHOLE_FN std::optional<std::string_view> next_list_element(std::string_view& rest) noexcept {
+    while (!rest.empty()) {
+        bool is_quoted = false;
+        std::size_t end = 0;
+        for (; end < rest.size(); ++end) {
+            if (rest[end] == '"') {
+                is_quoted = !is_quoted;
+            } else if (rest[end] == '\\' && is_quoted && end + 1 < rest.size()) {
+                ++end;
+            } else if (rest[end] == ',' && !is_quoted) {
+                break;
+            }
+        }
+        const std::string_view element = trim(rest.substr(0, end));
+        rest.remove_prefix(end < rest.size() ? end + 1 : end);
+        if (!element.empty()) {
+            return element;
+        }
+    }
+    return std::nullopt;
+}
+
+PORTHOLE_FN bool list_has(std::string_view list, std::string_view element) noexcept {
+    while (const auto found = next_list_element(list)) {
+        if (equals_ignoring_case(*found, element)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+} // namespace ascii
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/base64.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Three bytes make four digits of six bits; what is missing at the end is padded, if at all.
+inline std::string encode_base64(std::string_view bytes, std::string_view digits, bool is_padded) {
+    constexpr std::size_t group = 3;
+    constexpr unsigned six_bits = 0x3f;
+    std::string text;
+    text.reserve((bytes.size() / group + 1) * (group + 1));
+    for (std::size_t i = 0; i < bytes.size(); i += group) {
+        const std::size_t here = bytes.size() - i < group ? bytes.size() - i : group;
+        unsigned value = 0;
+        for (std::size_t j = 0; j < group; ++j) {
+            value = (value << 8) | (j < here ? static_cast<unsigned char>(bytes[i + j]) : 0u);
+        }
+        for (std::size_t j = 0; j <= group; ++j) {
+            if (j <= here) {
+                text += digits[(value >> (6 * (group - j))) & six_bits];
+            } else if (is_padded) {
+                text += '=';
+            }
+        }
+    }
+    return text;
+}
+
+PORTHOLE_FN std::string base64(std::string_view bytes) {
+    return encode_base64(
+        bytes, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", true);
+}
+
+PORTHOLE_FN std::string base64url(std::string_view bytes) {
+    return encode_base64(
+        bytes, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", false);
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/buffer.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN Buffer::Buffer(Buffer&& other) noexcept
+    : memory_(std::move(other.memory_)), capacity_(std::exchange(other.capacity_, 0)),
+      begin_(std::exchange(other.begin_, 0)), end_(std::exchange(other.end_, 0)),
+      max_bytes_(other.max_bytes_) {}
+
+PORTHOLE_FN Buffer& Buffer::operator=(Buffer&& other) noexcept {
+    memory_ = std::move(other.memory_);
+    capacity_ = std::exchange(other.capacity_, 0);
+    begin_ = std::exchange(other.begin_, 0);
+    end_ = std::exchange(other.end_, 0);
+    max_bytes_ = other.max_bytes_;
+    return *this;
+}
+
+PORTHOLE_FN bool Buffer::append(std::string_view bytes) {
+    if (bytes.empty()) {
+        return true;
+    }
+    char* into = prepare(bytes.size());
+    if (into == nullptr) {
+        return false;
+    }
+    std::memcpy(into, bytes.data(), bytes.size());
+    commit(bytes.size());
+    return true;
+}
+
+PORTHOLE_FN char* Buffer::prepare(std::size_t size) {
+    if (size > capacity_ - end_ && !make_room(size)) {
+        return nullptr;
+    }
+    return memory_.get() + end_;
+}
+
+PORTHOLE_FN void Buffer::consume(std::size_t size) noexcept {
+    PORTHOLE_ASSERT(size <= this->size(), "consume at most what the buffer holds");
+    begin_ += size < this->size() ? size : this->size();
+    if (begin_ == end_) {
+        begin_ = end_ = 0;
+    }
+}
+
+PORTHOLE_FN void Buffer::release() noexcept {
+    memory_.reset();
+    capacity_ = begin_ = end_ = 0;
+}
+
+/// Doubles, so that adding byte by byte stays linear; moves the content down when that is
+/// enough and frees at least half, so that moving stays linear too, or when it cannot grow.
+PORTHOLE_FN bool Buffer::make_room(std::size_t size) {
+    const std::size_t smallest = max_bytes_ < 256 ? max_bytes_ : 256;
+    const std::size_t held = this->size();
+    if (held > max_bytes_ || size > max_bytes_ - held) {
+        return false;
+    }
+    const std::size_t needed = held + size;
+    const bool is_worth_moving = begin_ >= capacity_ / 2 || capacity_ == max_bytes_;
+    if (needed <= capacity_ && is_worth_moving) {
+        std::memmove(memory_.get(), memory_.get() + begin_, held);
+    } else {
+        std::size_t grown = capacity_ < smallest ? smallest : capacity_;
+        while (grown < needed || (grown == capacity_ && grown < max_bytes_)) {
+            grown = grown > max_bytes_ / 2 ? max_bytes_ : grown * 2;
+        }
+        grown = grown < needed ? needed : grown;
+        std::unique_ptr<char[]> memory(new char[grown]);
+        if (held != 0) {
+            std::memcpy(memory.get(), memory_.get() + begin_, held);
+        }
+        memory_ = std::move(memory);
+        capacity_ = grown;
+    }
+    begin_ = 0;
+    end_ = held;
+    return true;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/error.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+PORTHOLE_FN Error::Error(
+    ErrorCode code, std::string_view call, std::string_view subject, std::string_view advice)
+    : code_(code), call_(call), subject_(subject), advice_(advice) {}
+
+PORTHOLE_FN Error&& Error::with_system(int system_code, std::string_view system_text) && {
+    system_code_ = system_code;
+    system_text_ = system_text;
+    return static_cast<Error&&>(*this);
+}
+
+PORTHOLE_FN std::string Error::message() const {
+    if (code_ == ErrorCode::ok) {
+        return "no error";
+    }
+    std::string text = call_;
+    if (!subject_.empty()) {
+        text += text.empty() ? "" : " ";
+        text += subject_;
+    }
+    text += text.empty() ? "" : ": ";
+    if (system_text_.empty()) {
+        text += describe(code_);
+    } else {
+        text += system_text_;
+        text += " (" + std::to_string(system_code_) + ")";
+    }
+    if (!advice_.empty()) {
+        text += "; " + advice_;
+    }
+    return text;
+}
+
+PORTHOLE_FN std::string_view describe(ErrorCode code) noexcept {
+    switch (code) {
+    case ErrorCode::ok: return "no error";
+    case ErrorCode::address_in_use: return "address already in use";
+    case ErrorCode::address_not_available: return "this machine does not have that address";
+    case ErrorCode::permission_denied: return "permission denied";
+    case ErrorCode::unknown_host: return "unknown host";
+    case ErrorCode::unsupported_family: return "this machine does not support that address family";
+    case ErrorCode::bad_port: return "not a port from 0 to 65535";
+    case ErrorCode::bad_path: return "not usable as a unix socket path";
+    case ErrorCode::not_exposed: return "not a loopback address";
+    case ErrorCode::too_many_files: return "no file descriptor left";
+    case ErrorCode::connection_refused: return "connection refused";
+    case ErrorCode::timed_out: return "timed out";
+    case ErrorCode::bad_pattern: return "not a valid route pattern";
+    case ErrorCode::already_exists: return "already exists";
+    case ErrorCode::not_found: return "not found";
+    case ErrorCode::misuse: return "not allowed in this state";
+    case ErrorCode::system: return "the operating system refused";
+    }
+    return "unknown error";
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/histogram.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// The highest set bit picks the doubling, the two bits below it the step.
+PORTHOLE_FN std::size_t Histogram::bucket_of(std::uint64_t nanoseconds) noexcept {
+    if (nanoseconds < steps) {
+        return static_cast<std::size_t>(nanoseconds);
+    }
+    std::size_t doubling = 0;
+    for (std::uint64_t rest = nanoseconds; rest >= 2 * steps; rest >>= 1) {
+        ++doubling;
+    }
+    const std::size_t step = static_cast<std::size_t>(nanoseconds >> doubling) - steps;
+    const std::size_t bucket = (doubling + 1) * steps + step;
+    return bucket < buckets ? bucket : buckets - 1;
+}
+
+PORTHOLE_FN std::uint64_t Histogram::end_of(std::size_t bucket) noexcept {
+    if (bucket < steps) {
+        return bucket;
+    }
+    const std::size_t doubling = bucket / steps - 1;
+    const std::uint64_t next = steps + bucket % steps + 1;
+    return (next << doubling) - 1;
+}
+
+PORTHOLE_FN void Histogram::add(std::chrono::nanoseconds duration) noexcept {
+    const auto ticks = duration.count() < 0 ? 0 : duration.count();
+    ++counts_[bucket_of(static_cast<std::uint64_t>(ticks))];
+    ++count_;
+    if (duration > longest_) {
+        longest_ = duration;
+    }
+}
+
+PORTHOLE_FN std::chrono::nanoseconds Histogram::percentile(double fraction) const noexcept {
+    const double wanted = fraction * static_cast<double>(count_);
+    std::uint64_t seen = 0;
+    for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
+        seen += counts_[bucket];
+        if (seen != 0 && static_cast<double>(seen) >= wanted) {
+            const std::chrono::nanoseconds end{static_cast<std::int64_t>(end_of(bucket))};
+            // The last bucket also holds what is longer than its end.
+            return end < longest_ && bucket + 1 < buckets ? end : longest_;
+        }
+    }
+    return longest_;
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/ip_address.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN bool parse_ipv4(std::string_view text, std::array<std::uint8_t, 4>& address) noexcept {
+    constexpr std::size_t max_digits = 3;
+    for (std::size_t octet = 0; octet < address.size(); ++octet) {
+        const bool is_last = octet + 1 == address.size();
+        const std::size_t dot = text.find('.');
+        if (is_last != (dot == std::string_view::npos)) {
+            return false;
+        }
+        const std::string_view digits = text.substr(0, dot);
+        const std::optional<std::uint64_t> value = ascii::parse_decimal(digits);
+        if (!value || *value > UINT8_MAX || digits.size() > max_digits
+            || (digits.size() > 1 && digits[0] == '0')) {
+            return false;
+        }
+        address[octet] = static_cast<std::uint8_t>(*value);
+        text.remove_prefix(is_last ? text.size() : dot + 1);
+    }
+    return true;
+}
+
+/// Takes one group of hexadecimal digits from the front; false when there is none of one to four.
+inline bool take_group(std::string_view& text, std::uint8_t* into) noexcept {
+    constexpr std::size_t max_digits = 4;
+    constexpr unsigned bits_per_digit = 4;
+    constexpr unsigned bits_per_byte = 8;
+    unsigned value = 0;
+    std::size_t size = 0;
+    while (size < text.size() && ascii::hex_value(text[size]) >= 0) {
+        if (size == max_digits) {
+            return false;
+        }
+        value = (value << bits_per_digit) | static_cast<unsigned>(ascii::hex_value(text[size]));
+        ++size;
+    }
+    text.remove_prefix(size);
+    into[0] = static_cast<std::uint8_t>(value >> bits_per_byte);
+    into[1] = static_cast<std::uint8_t>(value & UINT8_MAX);
+    return size != 0;
+}
+
+PORTHOLE_FN bool parse_ipv6(std::string_view text, std::array<std::uint8_t, 16>& address) noexcept {
+    constexpr std::size_t ipv4_size = 4;
+    std::array<std::uint8_t, 16> found{};
+    std::size_t size = 0;                 // bytes found
+    std::size_t gap = address.size() + 1; // where "::" stood
+    if (text.substr(0, 2) == "::") {
+        gap = 0;
+        text.remove_prefix(2);
+    }
+    while (!text.empty()) {
+        const std::size_t dot = text.find('.');
+        if (dot != std::string_view::npos && text.find(':') == std::string_view::npos) {
+            std::array<std::uint8_t, ipv4_size> last{};
+            if (size + ipv4_size > found.size() || !parse_ipv4(text, last)) {
+                return false;
+            }
+            for (const std::uint8_t byte : last) {
+                found[size++] = byte;
+            }
+            break;
+        }
+        if (size + 2 > found.size() || !take_group(text, &found[size])) {
+            return false;
+        }
+        size += 2;
+        if (text.empty()) {
+            break;
+        }
+        if (text.substr(0, 2) == "::" && gap > address.size()) {
+            gap = size;
+            text.remove_prefix(2);
+        } else if (text[0] == ':' && text.size() > 1 && text[1] != ':') {
+            text.remove_prefix(1);
+        } else {
+            return false;
+        }
+    }
+    const bool has_gap = gap <= address.size();
+    if (has_gap ? size >= address.size() : size != address.size()) {
+        return false;
+    }
+    const std::size_t head = has_gap ? gap : size;
+    address = {};
+    for (std::size_t i = 0; i < head; ++i) {
+        address[i] = found[i];
+    }
+    for (std::size_t i = head; i < size; ++i) {
+        address[address.size() - size + i] = found[i];
+    }
+    return true;
+}
+
+/// True when all but the last `kept` bytes are zero, but for the ffff of a mapped IPv4 address.
+inline bool has_zero_prefix(const std::array<std::uint8_t, 16>& address, bool is_mapped) noexcept {
+    constexpr std::size_t zeros = 10;
+    constexpr std::size_t prefix = 12;
+    for (std::size_t i = 0; i < prefix; ++i) {
+        if (address[i] != (is_mapped && i >= zeros ? UINT8_MAX : 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+inline std::array<std::uint8_t, 4>
+last_octets(const std::array<std::uint8_t, 16>& address) noexcept {
+    return {address[12], address[13], address[14], address[15]};
+}
+
+PORTHOLE_FN bool is_loopback(const std::array<std::uint8_t, 16>& address) noexcept {
+    const std::array<std::uint8_t, 4> last = last_octets(address);
+    const bool is_one = last[0] == 0 && last[1] == 0 && last[2] == 0 && last[3] == 1;
+    return (is_one && has_zero_prefix(address, false))
+           || (is_loopback(last) && has_zero_prefix(address, true));
+}
+
+PORTHOLE_FN bool is_unspecified(const std::array<std::uint8_t, 16>& address) noexcept {
+    return is_unspecified(last_octets(address))
+           && (has_zero_prefix(address, false) || has_zero_prefix(address, true));
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/timer_wheel.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN TimerWheel::TimerWheel(TimePoint now) noexcept
+    : epoch_(now), next_due_(now + resolution) {}
+
+PORTHOLE_FN std::int64_t TimerWheel::tick_of(TimePoint time) const noexcept {
+    return (time - epoch_) / std::chrono::duration_cast<Duration>(resolution);
+}
+
+PORTHOLE_FN TimePoint TimerWheel::time_of(std::int64_t tick) const noexcept {
+    return epoch_ + std::chrono::duration_cast<Duration>(resolution) * tick;
+}
+
+PORTHOLE_FN void TimerWheel::arm(Timer& timer, TimePoint deadline) noexcept {
+    timer.deadline_ = deadline;
+    if (timer.is_linked() && timer.scheduled_tick_ <= tick_of(deadline)) {
+        return; // found when its slot is due, and moved then
+    }
+    place(timer);
+}
+
+PORTHOLE_FN void TimerWheel::place(Timer& timer) noexcept {
+    // One slot less than there are: expire() places timers while the slot before the current
+    // one is still being emptied, and must not find them there again.
+    const std::int64_t last = current_tick_ + static_cast<std::int64_t>(slots) - 2;
+    std::int64_t tick = tick_of(timer.deadline_);
+    tick = tick < current_tick_ ? current_tick_ : tick;
+    tick = tick > last ? last : tick;
+    timer.scheduled_tick_ = tick;
+    slots_[static_cast<std::size_t>(tick) % slots].push_back(timer);
+}
+
+/// After more than a whole turn without a look, one turn up to `now_tick` sees every timer.
+PORTHOLE_FN void TimerWheel::skip_to(std::int64_t now_tick) noexcept {
+    const std::int64_t turn = static_cast<std::int64_t>(slots);
+    if (now_tick - current_tick_ > turn) {
+        current_tick_ = now_tick - turn;
+    }
+}
+
+/// A slot is looked at once all of it has passed, so that nothing in it can still be early.
+PORTHOLE_FN Timer* TimerWheel::expire(TimePoint now) noexcept {
+    const std::int64_t now_tick = tick_of(now);
+    skip_to(now_tick);
+    while (current_tick_ < now_tick) {
+        Slot& slot = slots_[static_cast<std::size_t>(current_tick_) % slots];
+        while (Timer* timer = slot.pop_front()) {
+            if (timer->deadline_ <= now) {
+                return timer;
+            }
+            const std::int64_t here = current_tick_++;
+            place(*timer); // never into the slot that is being emptied
+            current_tick_ = here;
+        }
+        ++current_tick_;
+    }
+    next_due_ = time_of(current_tick_ + 1);
+    return nullptr;
+}
+
+PORTHOLE_FN TimePoint TimerWheel::next_deadline() const noexcept {
+    for (std::size_t i = 0; i < slots; ++i) {
+        const std::int64_t tick = current_tick_ + static_cast<std::int64_t>(i);
+        if (!slots_[static_cast<std::size_t>(tick) % slots].is_empty()) {
+            return time_of(tick + 1);
+        }
+    }
+    return never;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/endpoint.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline constexpr std::size_t ipv4_bytes = 4;
+inline constexpr std::size_t ipv6_bytes = 16;
+inline constexpr std::size_t ipv6_groups = 8;
+/// Where the IPv4 address begins in ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2).
+inline constexpr std::size_t mapped_offset = 12;
+
+/// True for ::ffff:0:0/96.
+inline bool is_mapped(const std::array<std::uint8_t, 16>& address) noexcept {
+    constexpr std::uint8_t prefix[mapped_offset] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    return std::memcmp(address.data(), prefix, sizeof prefix) == 0;
+}
+
+inline void append_number(std::string& text, std::uint64_t number) {
+    char digits[20];
+    text.append(digits, ascii::write_decimal(digits, number));
+}
+
+inline void append_ipv4(std::string& text, const std::uint8_t* bytes) {
+    for (std::size_t i = 0; i < ipv4_bytes; ++i) {
+        text += i == 0 ? "" : ".";
+        append_number(text, bytes[i]);
+    }
+}
+
+/// Lower case, without leading zeros (RFC 5952 sections 4.1 and 4.3).
+inline void append_group(std::string& text, unsigned group) {
+    constexpr char digits[] = "0123456789abcdef";
+    bool is_leading = true;
+    for (unsigned shift = 16; shift > 0;) {
+        shift -= 4;
+        const unsigned digit = (group >> shift) & 0xf;
+        is_leading = is_leading && digit == 0 && shift != 0;
+        if (!is_leading) {
+            text += digits[digit];
+        }
+    }
+}
+
+/// RFC 5952 section 4.2: the longest run of two or more zero groups becomes "::", the first one of
+/// equals. Section 5: the last 32 bits are dotted when a well-known prefix says that they are IPv4.
+inline void append_ipv6(std::string& text, const std::array<std::uint8_t, 16>& address) {
+    if (is_mapped(address)) {
+        text += "::ffff:";
+        append_ipv4(text, address.data() + mapped_offset);
+        return;
+    }
+    unsigned groups[ipv6_groups];
+    for (std::size_t i = 0; i < ipv6_groups; ++i) {
+        groups[i] = static_cast<unsigned>(address[2 * i] << 8 | address[2 * i + 1]);
+    }
+    std::size_t best = ipv6_groups;
+    std::size_t best_length = 1;
+    for (std::size_t i = 0; i < ipv6_groups; ++i) {
+        std::size_t length = 0;
+        while (i + length < ipv6_groups && groups[i + length] == 0) {
+            ++length;
+        }
+        if (length > best_length) {
+            best = i;
+            best_length = length;
+        }
+    }
+    for (std::size_t i = 0; i < ipv6_groups; ++i) {
+        if (i == best) {
+            text += "::";
+            i += best_length - 1;
+            continue;
+        }
+        if (i != 0 && text.back() != ':') {
+            text += ':';
+        }
+        append_group(text, groups[i]);
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_FN Endpoint
+Endpoint::ipv4(const std::array<std::uint8_t, 4>& address, std::uint16_t port) {
+    Endpoint endpoint;
+    endpoint.family_ = Family::ipv4;
+    endpoint.port_ = port;
+    std::memcpy(endpoint.address_.data(), address.data(), address.size());
+    return endpoint;
+}
+
+PORTHOLE_FN Endpoint Endpoint::ipv6(
+    const std::array<std::uint8_t, 16>& address, std::uint16_t port, std::uint32_t scope_id) {
+    Endpoint endpoint;
+    endpoint.family_ = Family::ipv6;
+    endpoint.port_ = port;
+    endpoint.scope_id_ = scope_id;
+    endpoint.address_ = address;
+    return endpoint;
+}
+
+PORTHOLE_FN Endpoint Endpoint::local(std::string_view path) {
+    Endpoint endpoint;
+    endpoint.family_ = Family::local;
+    endpoint.path_ = path;
+    return endpoint;
+}
+
+PORTHOLE_FN bool Endpoint::is_loopback() const noexcept {
+    constexpr std::uint8_t loopback_net = 127;
+    switch (family_) {
+    case Family::any: return false;
+    case Family::local: return true;
+    case Family::ipv4: return address_[0] == loopback_net;
+    case Family::ipv6: break;
+    }
+    if (detail::is_mapped(address_)) {
+        return address_[detail::mapped_offset] == loopback_net;
+    }
+    constexpr std::uint8_t loopback[detail::ipv6_bytes] = {0, 0, 0, 0, 0, 0, 0, 0,
+                                                           0, 0, 0, 0, 0, 0, 0, 1};
+    return std::memcmp(address_.data(), loopback, sizeof loopback) == 0;
+}
+
+PORTHOLE_FN bool Endpoint::is_wildcard() const noexcept {
+    if (family_ != Family::ipv4 && family_ != Family::ipv6) {
+        return false;
+    }
+    // The unused bytes of an IPv4 address are zero, so one comparison serves both.
+    const std::size_t start = detail::is_mapped(address_) ? detail::mapped_offset : 0;
+    for (std::size_t i = start; i < address_.size(); ++i) {
+        if (address_[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+PORTHOLE_FN std::string Endpoint::host_text() const {
+    std::string text;
+    switch (family_) {
+    case Family::any: break;
+    case Family::ipv4: detail::append_ipv4(text, address_.data()); break;
+    case Family::ipv6:
+        detail::append_ipv6(text, address_);
+        if (scope_id_ != 0) { // RFC 4007 section 11.2
+            text += '%';
+            detail::append_number(text, scope_id_);
+        }
+        break;
+    case Family::local: text = path_; break;
+    }
+    return text;
+}
+
+PORTHOLE_FN std::string Endpoint::to_string() const {
+    std::string text;
+    switch (family_) {
+    case Family::any: return text;
+    case Family::local: return "unix:" + path_;
+    case Family::ipv4: text = host_text(); break;
+    case Family::ipv6: text = "[" + host_text() + "]"; break;
+    }
+    text += ':';
+    detail::append_number(text, port_);
+    return text;
+}
+
+namespace detail {
+
+// Ports and addresses are copied bytewise: they are in network byte order on both sides, and the
+// structures of the system differ in everything but the size of these fields.
+
+PORTHOLE_FN bool to_system(const Endpoint& endpoint, SocketAddress& address) noexcept {
+    const std::uint8_t port[2] = {
+        static_cast<std::uint8_t>(endpoint.port() >> 8),
+        static_cast<std::uint8_t>(endpoint.port() & 0xff)};
+    address = SocketAddress();
+    switch (endpoint.family()) {
+    case Family::any: return false;
+    case Family::local: return local_to_system(endpoint.path(), address);
+    case Family::ipv4: {
+        sockaddr_in in4{};
+        in4.sin_family = AF_INET;
+        std::memcpy(&in4.sin_port, port, sizeof port);
+        std::memcpy(&in4.sin_addr, endpoint.address().data(), ipv4_bytes);
+        std::memcpy(&address.storage, &in4, sizeof in4);
+        address.length = static_cast<socklen_t>(sizeof in4);
+        return true;
+    }
+    case Family::ipv6: {
+        sockaddr_in6 in6{};
+        in6.sin6_family = AF_INET6;
+        in6.sin6_scope_id = endpoint.scope_id();
+        std::memcpy(&in6.sin6_port, port, sizeof port);
+        std::memcpy(&in6.sin6_addr, endpoint.address().data(), ipv6_bytes);
+        std::memcpy(&address.storage, &in6, sizeof in6);
+        address.length = static_cast<socklen_t>(sizeof in6);
+        return true;
+    }
+    }
+    return false;
+}
+
+PORTHOLE_FN Endpoint from_system(const SocketAddress& address) {
+    const auto length = static_cast<std::size_t>(address.length);
+    std::uint8_t port[2] = {0, 0};
+    if (address.storage.ss_family == AF_INET && length >= sizeof(sockaddr_in)) {
+        sockaddr_in in4{};
+        std::memcpy(&in4, &address.storage, sizeof in4);
+        std::memcpy(port, &in4.sin_port, sizeof port);
+        std::array<std::uint8_t, ipv4_bytes> bytes{};
+        std::memcpy(bytes.data(), &in4.sin_addr, bytes.size());
+        return Endpoint::ipv4(bytes, static_cast<std::uint16_t>(port[0] << 8 | port[1]));
+    }
+    if (address.storage.ss_family == AF_INET6 && length >= sizeof(sockaddr_in6)) {
+        sockaddr_in6 in6{};
+        std::memcpy(&in6, &address.storage, sizeof in6);
+        std::memcpy(port, &in6.sin6_port, sizeof port);
+        std::array<std::uint8_t, ipv6_bytes> bytes{};
+        std::memcpy(bytes.data(), &in6.sin6_addr, bytes.size());
+        return Endpoint::ipv6(
+            bytes, static_cast<std::uint16_t>(port[0] << 8 | port[1]), in6.sin6_scope_id);
+    }
+    return local_from_system(address);
+}
+
+inline void append_unique(std::vector<Endpoint>& endpoints, const Endpoint& endpoint) {
+    for (const Endpoint& known : endpoints) {
+        if (known == endpoint) {
+            return;
+        }
+    }
+    endpoints.push_back(endpoint);
+}
+
+/// RFC 6761 section 6.3: the name and all names below it, with or without the root's dot.
+inline bool is_localhost(std::string_view host) noexcept {
+    constexpr std::string_view name = "localhost";
+    if (!host.empty() && host.back() == '.') {
+        host.remove_suffix(1);
+    }
+    if (host.size() < name.size()
+        || !ascii::equals_ignoring_case(host.substr(host.size() - name.size()), name)) {
+        return false;
+    }
+    const std::string_view below = host.substr(0, host.size() - name.size());
+    return below.empty() || (below.size() > 1 && below.back() == '.');
+}
+
+inline void append_localhost(std::uint16_t port, Family family, std::vector<Endpoint>& endpoints) {
+    if (family != Family::ipv4) {
+        std::array<std::uint8_t, ipv6_bytes> loopback{};
+        loopback.back() = 1;
+        append_unique(endpoints, Endpoint::ipv6(loopback, port));
+    }
+    if (family != Family::ipv6) {
+        append_unique(endpoints, Endpoint::ipv4({127, 0, 0, 1}, port));
+    }
+}
+
+inline int system_family(Family family) noexcept {
+    switch (family) {
+    case Family::ipv4: return AF_INET;
+    case Family::ipv6: return AF_INET6;
+    case Family::any:
+    case Family::local: break;
+    }
+    return AF_UNSPEC;
+}
+
+struct AddressListDeleter {
+    void operator()(addrinfo* list) const noexcept { ::freeaddrinfo(list); }
+};
+
+PORTHOLE_FN Error resolve(
+    std::string_view host, std::uint16_t port, const ResolveOptions& options,
+    std::vector<Endpoint>& endpoints) {
+    /// The longest name of RFC 1035 section 2.3.4, with room for the zone of an address.
+    constexpr std::size_t max_host_bytes = 320;
+    if (options.family == Family::local) {
+        return Error(
+            ErrorCode::unsupported_family, "getaddrinfo", host,
+            "a host name has no unix socket; give the path to listen_unix() or as unix:/path");
+    }
+    if (host.size() > max_host_bytes || host.find('\0') != std::string_view::npos) {
+        return Error(
+            ErrorCode::unknown_host, "getaddrinfo", host.substr(0, max_host_bytes),
+            "this cannot be a host name; try localhost");
+    }
+    if (is_localhost(host)) {
+        append_localhost(port, options.family, endpoints);
+        return {};
+    }
+    // As in a URI, so that what urls() shows can be typed back.
+    const bool is_bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']'
+                              && host.find(':') != std::string_view::npos;
+    const std::string name(is_bracketed ? host.substr(1, host.size() - 2) : host);
+    const std::string service = std::to_string(port);
+
+    addrinfo hints{};
+    hints.ai_family = system_family(options.family);
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_protocol = IPPROTO_TCP;
+    hints.ai_flags = AI_NUMERICSERV;
+    hints.ai_flags |= options.is_passive ? AI_PASSIVE : 0;
+    hints.ai_flags |= is_bracketed ? AI_NUMERICHOST : 0;
+
+    const NetworkUse network;
+    addrinfo* found = nullptr;
+    const int code =
+        ::getaddrinfo(name.empty() ? nullptr : name.c_str(), service.c_str(), &hints, &found);
+    if (code != 0) {
+        return resolver_error(host, code);
+    }
+    const std::unique_ptr<addrinfo, AddressListDeleter> owner(found);
+    const std::size_t size_before = endpoints.size();
+    for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
+        const auto length = static_cast<std::size_t>(entry->ai_addrlen);
+        SocketAddress address;
+        if (length > sizeof address.storage
+            || (entry->ai_family != AF_INET && entry->ai_family != AF_INET6)) {
+            continue;
+        }
+        std::memcpy(&address.storage, entry->ai_addr, length);
+        address.length = static_cast<socklen_t>(length);
+        append_unique(endpoints, from_system(address));
+    }
+    if (endpoints.size() == size_before) {
+        return Error(
+            ErrorCode::unknown_host, "getaddrinfo", host, "the name has no address to use");
+    }
+    return {};
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/socket_posix.inl
+
+// Sockets on POSIX systems: file descriptors, errno, and a write that never raises SIGPIPE.
+// socket_windows.inl beside it says the same in Winsock.
+
+// porthole/os/socket.inl
+
+// What a socket is on every system: the ownership of its handle, and how the system's codes become
+// sentences that tell the user what to do.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// How often a call that a signal interrupted is made again before it counts as "nothing now".
+inline constexpr int max_interrupts = 16;
+
+PORTHOLE_FN Socket& Socket::operator=(Socket&& other) noexcept {
+    if (this != &other) {
+        close();
+        handle_ = other.handle_;
+        other.handle_ = invalid_handle;
+    }
+    return *this;
+}
+
+PORTHOLE_FN NativeHandle Socket::release() noexcept {
+    const NativeHandle handle = handle_;
+    handle_ = invalid_handle;
+    return handle;
+}
+
+inline std::string_view family_text(Family family) noexcept {
+    switch (family) {
+    case Family::any: break;
+    case Family::ipv4: return "IPv4";
+    case Family::ipv6: return "IPv6";
+    case Family::local: return "unix";
+    }
+    return "no family";
+}
+
+PORTHOLE_FN Error Socket::open(Family family, Socket& socket) {
+    const int code = create_socket(family, socket);
+    return code == 0 ? Error() : socket_error("socket", family_text(family), code);
+}
+
+PORTHOLE_FN Endpoint Socket::local_endpoint() const {
+    SocketAddress address;
+    if (::getsockname(native(handle_), address.data(), &address.length) != 0) {
+        return {};
+    }
+    return from_system(address);
+}
+
+PORTHOLE_FN Endpoint Socket::peer_endpoint() const {
+    SocketAddress address;
+    if (::getpeername(native(handle_), address.data(), &address.length) != 0) {
+        return {};
+    }
+    return from_system(address);
+}
+
+PORTHOLE_FN void Socket::set_no_delay() noexcept {
+    // Without it answers are slower, not wrong; a unix socket refuses it.
+    static_cast<void>(set_option(handle_, IPPROTO_TCP, TCP_NODELAY, 1));
+}
+
+PORTHOLE_FN int Socket::take_error() noexcept {
+    int code = 0;
+    auto length = static_cast<socklen_t>(sizeof code);
+    if (::getsockopt(native(handle_), SOL_SOCKET, SO_ERROR, reinterpret_cast<char*>(&code), &length)
+        != 0) {
+        return last_socket_error();
+    }
+    return code;
+}
+
+/// What a user can do about it when the caller knows nothing better.
+inline std::string_view default_advice(ErrorCode code) noexcept {
+    switch (code) {
+    case ErrorCode::address_in_use:
+        return "stop the program that holds it, choose another, let ListenOptions::port_range try "
+               "the next ones, or pass port 0 for any that is free";
+    case ErrorCode::address_not_available:
+        return "no interface of this machine has this address; localhost always works";
+    case ErrorCode::permission_denied:
+        return "ask for the permission, or choose a port or path that this user may use";
+    case ErrorCode::unsupported_family:
+        return "this machine lacks that kind of address; choose another with "
+               "ListenOptions::family";
+    case ErrorCode::too_many_files:
+        return "close what is not needed, or raise the limit of open files (ulimit -n)";
+    case ErrorCode::connection_refused:
+        return "nobody listens there; start the other program first or check the port";
+    case ErrorCode::timed_out: return "the other side does not answer; check address and firewall";
+    case ErrorCode::not_found: return "check the path; its directory has to exist";
+    case ErrorCode::unknown_host:
+        return "check the spelling and the network; localhost always works";
+    case ErrorCode::ok:
+    case ErrorCode::bad_port:
+    case ErrorCode::bad_path:
+    case ErrorCode::not_exposed:
+    case ErrorCode::bad_pattern:
+    case ErrorCode::already_exists:
+    case ErrorCode::misuse:
+    case ErrorCode::system: break;
+    }
+    return {};
+}
+
+PORTHOLE_FN Error socket_error(
+    std::string_view call, std::string_view subject, int system_code, std::string_view advice) {
+    const ErrorCode code = classify_socket_error(system_code);
+    return Error(code, call, subject, advice.empty() ? default_advice(code) : advice)
+        .with_system(system_code, system_text(system_code));
+}
+
+/// The same for a call on an endpoint. Takes it whole, because making its text before errno is
+/// read could change errno.
+inline Error endpoint_error(
+    std::string_view call, const Endpoint& at, int system_code, std::string_view advice = {}) {
+    return socket_error(call, at.to_string(), system_code, advice);
+}
+
+/// Control characters become blanks, and none stay at the end: messages are one line.
+inline std::string one_line(std::string text) {
+    for (char& c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        c = byte < 0x20 || byte == 0x7f ? ' ' : c;
+    }
+    while (!text.empty() && text.back() == ' ') {
+        text.pop_back();
+    }
+    return text;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#if !defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline constexpr int connection_reset_code = ECONNRESET;
+inline constexpr int broken_pipe_code = EPIPE;
+
+#if defined(MSG_NOSIGNAL)
+inline constexpr int send_flags = MSG_NOSIGNAL;
+#else
+inline constexpr int send_flags = 0; // SO_NOSIGPIPE does it, see prepare_descriptor()
+#endif
+
+PORTHOLE_FN NetworkUse::NetworkUse() noexcept {}
+PORTHOLE_FN NetworkUse::~NetworkUse() {}
+
+PORTHOLE_FN int last_socket_error() noexcept {
+    return errno;
+}
+
+inline bool is_would_block(int code) noexcept {
+    return code == EAGAIN || code == EWOULDBLOCK;
+}
+
+/// Close-on-exec and non-blocking, for systems that cannot make a descriptor so in one call.
+inline bool set_descriptor_flags(int descriptor) noexcept {
+    const int flags = ::fcntl(descriptor, F_GETFL);
+    return ::fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 && flags >= 0
+           && ::fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+/// A broken connection is an error of the write, never a signal to the host program.
+inline void prepare_descriptor([[maybe_unused]] int descriptor) noexcept {
+#if defined(SO_NOSIGPIPE)
+    static_cast<void>(set_option(descriptor, SOL_SOCKET, SO_NOSIGPIPE, 1));
+#endif
+}
+
+PORTHOLE_FN Socket::Socket(NativeHandle handle) noexcept : handle_(handle) {}
+
+PORTHOLE_FN void Socket::close() noexcept {
+    if (is_open()) {
+        // Never repeated after EINTR: the descriptor is gone by then and may be someone else's.
+        static_cast<void>(::close(native(handle_)));
+        handle_ = invalid_handle;
+    }
+}
+
+PORTHOLE_FN int create_socket(Family family, Socket& socket) noexcept {
+    int domain = AF_UNSPEC;
+    switch (family) {
+    case Family::any: return EAFNOSUPPORT;
+    case Family::ipv4: domain = AF_INET; break;
+    case Family::ipv6: domain = AF_INET6; break;
+    case Family::local: domain = AF_UNIX; break;
+    }
+#if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
+    Socket made(::socket(domain, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!made.is_open()) {
+        return errno;
+    }
+#else
+    Socket made(::socket(domain, SOCK_STREAM, 0));
+    if (!made.is_open() || !set_descriptor_flags(native(made.handle()))) {
+        return errno;
+    }
+#endif
+    prepare_descriptor(native(made.handle()));
+    socket = static_cast<Socket&&>(made);
+    return 0;
+}
+
+PORTHOLE_FN IoResult Socket::receive(char* into, std::size_t capacity) noexcept {
+    IoResult result;
+    if (capacity == 0) {
+        return result; // recv() would answer 0, which means the end of the stream
+    }
+    for (int attempt = 0; attempt < max_interrupts; ++attempt) {
+        const ssize_t count = ::recv(native(handle_), into, capacity, 0);
+        if (count >= 0) {
+            result.status = count == 0 ? IoStatus::end : IoStatus::ok;
+            result.bytes = static_cast<std::size_t>(count);
+            return result;
+        }
+        if (errno != EINTR) {
+            const bool is_broken = !is_would_block(errno);
+            result.status = is_broken ? IoStatus::failed : IoStatus::would_block;
+            result.system_code = is_broken ? errno : 0;
+            return result;
+        }
+    }
+    return result;
+}
+
+/// One piece needs no message header; send() is the cheaper call.
+inline ssize_t send_once(int descriptor, const std::string_view* slices, std::size_t count) {
+    if (count == 1) {
+        return ::send(descriptor, slices[0].data(), slices[0].size(), send_flags);
+    }
+    iovec pieces[max_slices];
+    for (std::size_t i = 0; i < count; ++i) {
+        pieces[i].iov_base = const_cast<char*>(slices[i].data());
+        pieces[i].iov_len = slices[i].size();
+    }
+    msghdr message{};
+    message.msg_iov = pieces;
+    message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(count);
+    return ::sendmsg(descriptor, &message, send_flags);
+}
+
+PORTHOLE_FN IoResult Socket::send(const std::string_view* slices, std::size_t count) noexcept {
+    IoResult result;
+    count = count < max_slices ? count : max_slices;
+    for (int attempt = 0; attempt < max_interrupts && count != 0; ++attempt) {
+        const ssize_t sent = send_once(native(handle_), slices, count);
+        if (sent >= 0) {
+            result.status = IoStatus::ok;
+            result.bytes = static_cast<std::size_t>(sent);
+            return result;
+        }
+        if (errno != EINTR) {
+            const bool is_broken = !is_would_block(errno);
+            result.status = is_broken ? IoStatus::failed : IoStatus::would_block;
+            result.system_code = is_broken ? errno : 0;
+            return result;
+        }
+    }
+    return result;
+}
+
+PORTHOLE_FN void Socket::shut_write() noexcept {
+    // Fails when the peer has gone already, which the next read tells.
+    static_cast<void>(::shutdown(native(handle_), SHUT_WR));
+}
+
+PORTHOLE_FN Error Socket::connect(const Endpoint& to) {
+    SocketAddress address;
+    if (!to_system(to, address)) {
+        return Error(
+            ErrorCode::bad_path, "connect", to.to_string(),
+            "a unix socket path has 1 to 107 bytes");
+    }
+    // An interrupted connect goes on by itself; asking again would only answer EALREADY.
+    if (::connect(native(handle_), address.data(), address.length) != 0 && errno != EINPROGRESS
+        && errno != EINTR) {
+        return endpoint_error("connect", to, errno);
+    }
+    return {};
+}
+
+PORTHOLE_FN bool is_settled(NativeHandle handle) noexcept {
+    pollfd entry{};
+    entry.fd = native(handle);
+    entry.events = POLLOUT;
+    return poll_handles(&entry, 1, 0) > 0;
+}
+
+PORTHOLE_FN int poll_handles(pollfd* entries, std::size_t count, int timeout_ms) noexcept {
+    return ::poll(entries, static_cast<nfds_t>(count), timeout_ms);
+}
+
+// glibc and the POSIX standard disagree about what strerror_r returns; overloads take either.
+inline const char* chosen_text(int, const char* buffer) noexcept {
+    return buffer;
+}
+inline const char* chosen_text(const char* text, const char*) noexcept {
+    return text;
+}
+
+PORTHOLE_FN std::string system_text(int system_code) {
+    char buffer[256] = {};
+    const char* text = chosen_text(::strerror_r(system_code, buffer, sizeof buffer), buffer);
+    return one_line(text);
+}
+
+PORTHOLE_FN ErrorCode classify_socket_error(int system_code) noexcept {
+    switch (system_code) {
+    case 0: return ErrorCode::ok;
+    case EADDRINUSE: return ErrorCode::address_in_use;
+    case EADDRNOTAVAIL: return ErrorCode::address_not_available;
+    case EACCES:
+    case EPERM: return ErrorCode::permission_denied;
+    case EAFNOSUPPORT:
+    case EPROTONOSUPPORT: return ErrorCode::unsupported_family;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM: return ErrorCode::too_many_files;
+    case ECONNREFUSED: return ErrorCode::connection_refused;
+    case ETIMEDOUT: return ErrorCode::timed_out;
+    case ENOENT: return ErrorCode::not_found;
+    default: return ErrorCode::system;
+    }
+}
+
+PORTHOLE_FN Error resolver_error(std::string_view host, int resolver_code) {
+    if (resolver_code == EAI_SYSTEM) {
+        const int code = errno;
+        return socket_error("getaddrinfo", host, code);
+    }
+    const ErrorCode code = resolver_code == EAI_FAMILY   ? ErrorCode::unsupported_family
+                           : resolver_code == EAI_MEMORY ? ErrorCode::too_many_files
+                                                         : ErrorCode::unknown_host;
+    return Error(code, "getaddrinfo", host, default_advice(code))
+        .with_system(resolver_code, one_line(::gai_strerror(resolver_code)));
+}
+
+PORTHOLE_FN bool local_to_system(std::string_view path, SocketAddress& address) noexcept {
+    sockaddr_un local{};
+    // The closing NUL has to fit, and one inside would name another file.
+    if (path.empty() || path.size() >= sizeof local.sun_path
+        || path.find('\0') != std::string_view::npos) {
+        return false;
+    }
+    local.sun_family = AF_UNIX;
+    std::memcpy(local.sun_path, path.data(), path.size());
+    std::memcpy(&address.storage, &local, sizeof local);
+    address.length = static_cast<socklen_t>(sizeof local);
+    return true;
+}
+
+PORTHOLE_FN Endpoint local_from_system(const SocketAddress& address) {
+    const auto length = static_cast<std::size_t>(address.length);
+    if (address.storage.ss_family != AF_UNIX) {
+        return {};
+    }
+    sockaddr_un local{};
+    constexpr std::size_t path_offset = offsetof(sockaddr_un, sun_path);
+    std::memcpy(&local, &address.storage, length < sizeof local ? length : sizeof local);
+    const std::size_t max_path = length > path_offset ? length - path_offset : 0;
+    const std::string_view path(
+        local.sun_path, max_path < sizeof local.sun_path ? max_path : sizeof local.sun_path);
+    return Endpoint::local(path.substr(0, path.find('\0')));
+}
+
+struct InterfaceListDeleter {
+    void operator()(ifaddrs* list) const noexcept { ::freeifaddrs(list); }
+};
+
+PORTHOLE_FN std::vector<Endpoint> interface_addresses() {
+    std::vector<Endpoint> addresses;
+    ifaddrs* found = nullptr;
+    if (::getifaddrs(&found) != 0) {
+        return addresses;
+    }
+    const std::unique_ptr<ifaddrs, InterfaceListDeleter> owner(found);
+    for (const ifaddrs* entry = found; entry != nullptr; entry = entry->ifa_next) {
+        if (entry->ifa_addr == nullptr || (entry->ifa_flags & IFF_UP) == 0) {
+            continue;
+        }
+        const bool is_ipv6 = entry->ifa_addr->sa_family == AF_INET6;
+        if (!is_ipv6 && entry->ifa_addr->sa_family != AF_INET) {
+            continue;
+        }
+        SocketAddress address;
+        const std::size_t length = is_ipv6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+        std::memcpy(&address.storage, entry->ifa_addr, length);
+        address.length = static_cast<socklen_t>(length);
+        append_unique(addresses, from_system(address));
+    }
+    return addresses;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/socket_windows.inl
+
+// Sockets on Windows: SOCKET handles and WSAGetLastError(). Winsock has to be started and ended,
+// and counts both itself; the count is kept once for each open Socket, so the library needs no
+// global and the last socket that closes undoes the first start. socket_posix.inl beside it says
+// the same for POSIX.
+
+#include <climits>
+
+#if defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline constexpr int connection_reset_code = WSAECONNRESET;
+inline constexpr int broken_pipe_code = WSAESHUTDOWN;
+
+/// Adds one to Winsock's count; 0, or why Winsock is not there.
+inline int begin_network() noexcept {
+    WSADATA data;
+    return ::WSAStartup(MAKEWORD(2, 2), &data);
+}
+
+inline void end_network() noexcept {
+    static_cast<void>(::WSACleanup());
+}
+
+PORTHOLE_FN NetworkUse::NetworkUse() noexcept : code_(begin_network()) {}
+
+PORTHOLE_FN NetworkUse::~NetworkUse() {
+    if (code_ == 0) {
+        end_network();
+    }
+}
+
+PORTHOLE_FN int last_socket_error() noexcept {
+    return ::WSAGetLastError();
+}
+
+/// Adopting a handle counts; moving a Socket moves the count with it; release() leaves it behind,
+/// because Winsock going away would close a handle that somebody else still uses.
+PORTHOLE_FN Socket::Socket(NativeHandle handle) noexcept : handle_(handle) {
+    if (is_open()) {
+        static_cast<void>(begin_network()); // cannot fail: the handle shows that Winsock is there
+    }
+}
+
+PORTHOLE_FN void Socket::close() noexcept {
+    if (is_open()) {
+        static_cast<void>(::closesocket(native(handle_)));
+        handle_ = invalid_handle;
+        end_network();
+    }
+}
+
+/// Non-blocking, and not inherited by child processes.
+inline bool prepare_handle(SOCKET handle) noexcept {
+    u_long is_on = 1;
+    // Fails for handles of layered service providers, which are not inheritable anyway.
+    static_cast<void>(
+        ::SetHandleInformation(reinterpret_cast<HANDLE>(handle), HANDLE_FLAG_INHERIT, 0));
+    return ::ioctlsocket(handle, static_cast<long>(FIONBIO), &is_on) == 0;
+}
+
+PORTHOLE_FN int create_socket(Family family, Socket& socket) noexcept {
+    int domain = AF_UNSPEC;
+    switch (family) {
+    case Family::any:
+    case Family::local: return WSAEAFNOSUPPORT;
+    case Family::ipv4: domain = AF_INET; break;
+    case Family::ipv6: domain = AF_INET6; break;
+    }
+    const NetworkUse network;
+    if (network.code() != 0) {
+        return network.code();
+    }
+    const SOCKET handle = ::WSASocketW(
+        domain, SOCK_STREAM, IPPROTO_TCP, nullptr, 0,
+        WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT);
+    if (handle == INVALID_SOCKET) {
+        return last_socket_error();
+    }
+    Socket made(static_cast<NativeHandle>(handle));
+    if (!prepare_handle(handle)) {
+        return last_socket_error();
+    }
+    socket = static_cast<Socket&&>(made);
+    return 0;
+}
+
+/// What a failed read or write means.
+inline IoResult failed_io(int code) noexcept {
+    IoResult result;
+    if (code != WSAEWOULDBLOCK && code != WSAEINTR) {
+        result.status = IoStatus::failed;
+        result.system_code = code;
+    }
+    return result;
+}
+
+PORTHOLE_FN IoResult Socket::receive(char* into, std::size_t capacity) noexcept {
+    IoResult result;
+    if (capacity == 0) {
+        return result; // recv() would answer 0, which means the end of the stream
+    }
+    const int size = capacity < INT_MAX ? static_cast<int>(capacity) : INT_MAX;
+    const int count = ::recv(native(handle_), into, size, 0);
+    if (count < 0) {
+        return failed_io(last_socket_error());
+    }
+    result.status = count == 0 ? IoStatus::end : IoStatus::ok;
+    result.bytes = static_cast<std::size_t>(count);
+    return result;
+}
+
+PORTHOLE_FN IoResult Socket::send(const std::string_view* slices, std::size_t count) noexcept {
+    constexpr std::size_t max_slice_bytes = INT_MAX / max_slices;
+    IoResult result;
+    WSABUF pieces[max_slices];
+    DWORD used = 0;
+    while (used < count && used < max_slices) {
+        const std::string_view slice = slices[used];
+        const bool is_cut = slice.size() > max_slice_bytes;
+        pieces[used].buf = const_cast<char*>(slice.data());
+        pieces[used].len = static_cast<ULONG>(is_cut ? max_slice_bytes : slice.size());
+        ++used;
+        if (is_cut) {
+            break; // what follows must not overtake the rest of this one
+        }
+    }
+    DWORD sent = 0;
+    if (used == 0) {
+        return result;
+    }
+    if (::WSASend(native(handle_), pieces, used, &sent, 0, nullptr, nullptr) != 0) {
+        return failed_io(last_socket_error());
+    }
+    result.status = IoStatus::ok;
+    result.bytes = sent;
+    return result;
+}
+
+PORTHOLE_FN void Socket::shut_write() noexcept {
+    // Fails when the peer has gone already, which the next read tells.
+    static_cast<void>(::shutdown(native(handle_), SD_SEND));
+}
+
+PORTHOLE_FN Error Socket::connect(const Endpoint& to) {
+    SocketAddress address;
+    if (!to_system(to, address)) {
+        return endpoint_error("connect", to, WSAEAFNOSUPPORT);
+    }
+    if (::connect(native(handle_), address.data(), address.length) != 0) {
+        const int code = last_socket_error();
+        if (code != WSAEWOULDBLOCK && code != WSAEINPROGRESS) {
+            return endpoint_error("connect", to, code);
+        }
+    }
+    return {};
+}
+
+/// select() and not WSAPoll(), which said nothing of a failed connect before Windows 10 2004.
+PORTHOLE_FN bool is_settled(NativeHandle handle) noexcept {
+    fd_set writable;
+    writable.fd_count = 1;
+    writable.fd_array[0] = native(handle);
+    fd_set failed = writable;
+    timeval no_wait{};
+    return ::select(0, nullptr, &writable, &failed, &no_wait) > 0;
+}
+
+PORTHOLE_FN int poll_handles(pollfd* entries, std::size_t count, int timeout_ms) noexcept {
+    if (count == 0) { // which WSAPoll refuses
+        if (timeout_ms != 0) {
+            ::Sleep(timeout_ms < 0 ? INFINITE : static_cast<DWORD>(timeout_ms));
+        }
+        return 0;
+    }
+    return ::WSAPoll(entries, static_cast<ULONG>(count), timeout_ms);
+}
+
+PORTHOLE_FN std::string system_text(int system_code) {
+    wchar_t wide[512];
+    constexpr auto capacity = static_cast<DWORD>(sizeof wide / sizeof wide[0]);
+    const DWORD length = ::FormatMessageW(
+        FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS, nullptr,
+        static_cast<DWORD>(system_code), 0, wide, capacity, nullptr);
+    char text[3 * sizeof wide / sizeof wide[0]];
+    const int size = ::WideCharToMultiByte(
+        CP_UTF8, 0, wide, static_cast<int>(length), text, static_cast<int>(sizeof text), nullptr,
+        nullptr);
+    if (length == 0 || size <= 0) {
+        return "system error " + std::to_string(system_code);
+    }
+    return one_line(std::string(text, static_cast<std::size_t>(size)));
+}
+
+PORTHOLE_FN ErrorCode classify_socket_error(int system_code) noexcept {
+    switch (system_code) {
+    case 0: return ErrorCode::ok;
+    case WSAEADDRINUSE: return ErrorCode::address_in_use;
+    case WSAEADDRNOTAVAIL: return ErrorCode::address_not_available;
+    case WSAEACCES: return ErrorCode::permission_denied;
+    case WSAEAFNOSUPPORT:
+    case WSAEPROTONOSUPPORT: return ErrorCode::unsupported_family;
+    case WSAEMFILE:
+    case WSAENOBUFS:
+    case WSA_NOT_ENOUGH_MEMORY: return ErrorCode::too_many_files;
+    case WSAECONNREFUSED: return ErrorCode::connection_refused;
+    case WSAETIMEDOUT: return ErrorCode::timed_out;
+    default: return ErrorCode::system;
+    }
+}
+
+PORTHOLE_FN Error resolver_error(std::string_view host, int resolver_code) {
+    const ErrorCode known = classify_socket_error(resolver_code);
+    const ErrorCode code =
+        known == ErrorCode::unsupported_family || known == ErrorCode::too_many_files
+            ? known
+            : ErrorCode::unknown_host;
+    return Error(code, "getaddrinfo", host, default_advice(code))
+        .with_system(resolver_code, system_text(resolver_code));
+}
+
+PORTHOLE_FN bool local_to_system(std::string_view, SocketAddress&) noexcept {
+    return false; // unix sockets are not offered on Windows
+}
+
+PORTHOLE_FN Endpoint local_from_system(const SocketAddress&) {
+    return {};
+}
+
+/// The addresses of one family, asked of a socket: unlike GetAdaptersAddresses() this needs no
+/// library besides Winsock.
+inline void append_interfaces(Family family, std::vector<Endpoint>& addresses) {
+    constexpr std::size_t max_list_bytes = 16 * 1024;
+    Socket socket;
+    if (create_socket(family, socket) != 0) {
+        return;
+    }
+    std::vector<SOCKET_ADDRESS> memory(max_list_bytes / sizeof(SOCKET_ADDRESS));
+    const std::size_t list_bytes = memory.size() * sizeof(SOCKET_ADDRESS);
+    DWORD used = 0;
+    if (::WSAIoctl(
+            native(socket.handle()), static_cast<DWORD>(SIO_ADDRESS_LIST_QUERY), nullptr, 0,
+            memory.data(), static_cast<DWORD>(list_bytes), &used, nullptr, nullptr)
+        != 0) {
+        return;
+    }
+    INT count = 0;
+    std::memcpy(&count, memory.data(), sizeof count);
+    const auto* entries = reinterpret_cast<const SOCKET_ADDRESS*>(
+        reinterpret_cast<const char*>(memory.data()) + offsetof(SOCKET_ADDRESS_LIST, Address));
+    for (INT i = 0; i < count; ++i) {
+        const auto length = static_cast<std::size_t>(entries[i].iSockaddrLength);
+        SocketAddress address;
+        if (length > sizeof address.storage) {
+            continue;
+        }
+        std::memcpy(&address.storage, entries[i].lpSockaddr, length);
+        address.length = static_cast<socklen_t>(length);
+        Endpoint endpoint = from_system(address);
+        endpoint.set_port(0);
+        if (endpoint.family() != Family::any && !endpoint.is_wildcard()) { // an interface without
+            append_unique(addresses, endpoint);
+        }
+    }
+}
+
+PORTHOLE_FN std::vector<Endpoint> interface_addresses() {
+    std::vector<Endpoint> addresses;
+    append_localhost(0, Family::any, addresses); // the list below leaves it out
+    append_interfaces(Family::ipv4, addresses);
+    append_interfaces(Family::ipv6, addresses);
+    return addresses;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/listener.inl
+
+// The plan of a listen(): which endpoints, on which port, and what happens when one of them cannot
+// be had. What a listening socket needs from each system is in listener_posix.inl and
+// listener_windows.inl.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// SO_REUSEADDR or SO_EXCLUSIVEADDRUSE, and SO_REUSEPORT when it is asked for.
+Error prepare_to_bind(Socket& socket, const Endpoint& at, const ListenOptions& options);
+
+inline constexpr std::uint16_t first_unprivileged_port = 1024;
+
+PORTHOLE_FN Listener::Listener(Listener&& other) noexcept
+    : socket_(std::move(other.socket_)), endpoint_(std::move(other.endpoint_)),
+      options_(other.options_), file_id_{other.file_id_[0], other.file_id_[1]} {
+    other.file_id_[0] = other.file_id_[1] = 0;
+}
+
+PORTHOLE_FN Listener& Listener::operator=(Listener&& other) noexcept {
+    if (this != &other) {
+        close();
+        socket_ = std::move(other.socket_);
+        endpoint_ = std::move(other.endpoint_);
+        options_ = other.options_;
+        file_id_[0] = std::exchange(other.file_id_[0], 0);
+        file_id_[1] = std::exchange(other.file_id_[1], 0);
+    }
+    return *this;
+}
+
+PORTHOLE_FN void Listener::close() noexcept {
+    if (is_open()) {
+        remove_file(); // first: nobody connects to a name that nobody serves
+        socket_.close();
+    }
+}
+
+/// An Error of bind() or listen(), which knows more about the port than the socket does.
+inline Error bind_error(std::string_view call, const Endpoint& at, int system_code) {
+    const std::string port = std::to_string(at.port());
+    std::string advice;
+    switch (classify_socket_error(system_code)) {
+    case ErrorCode::address_in_use:
+        if (at.family() != Family::local) {
+            advice = "port " + port
+                     + " is held by another program: stop it, choose another port, let "
+                       "ListenOptions::port_range try the next ones, or pass port 0 for any free "
+                       "one";
+        }
+        break;
+    case ErrorCode::permission_denied:
+        if (at.family() != Family::local && at.port() < first_unprivileged_port) {
+            advice = "port " + port
+                     + " needs a privileged user: choose one above 1023, 8080 for example";
+        } else if (at.family() != Family::local) {
+            advice = "port " + port + " is reserved by the system: choose another";
+        }
+        break;
+    default: break;
+    }
+    return endpoint_error(call, at, system_code, advice);
+}
+
+PORTHOLE_FN Error Listener::open(
+    const Endpoint& at, const ListenOptions& options, unsigned mode, Listener& listener) {
+    if (at.family() == Family::local) {
+        return open_local(at, options, mode, listener);
+    }
+    Listener made;
+    SocketAddress address;
+    const int code = create_socket(at.family(), made.socket_);
+    if (code != 0) {
+        return endpoint_error("socket", at, code);
+    }
+    if (Error error = prepare_to_bind(made.socket_, at, options)) {
+        return error;
+    }
+    const NativeHandle handle = made.handle();
+    // Always said, because each system has its own default (RFC 3493 section 5.3).
+    if (at.family() == Family::ipv6
+        && !set_option(handle, IPPROTO_IPV6, IPV6_V6ONLY, options.v6_only ? 1 : 0)) {
+        return endpoint_error("setsockopt IPV6_V6ONLY", at, last_socket_error());
+    }
+    if (!to_system(at, address) || ::bind(native(handle), address.data(), address.length) != 0) {
+        return bind_error("bind", at, last_socket_error());
+    }
+    if (::listen(native(handle), options.backlog > 0 ? options.backlog : SOMAXCONN) != 0) {
+        return bind_error("listen", at, last_socket_error());
+    }
+    made.endpoint_ = made.socket_.local_endpoint();
+    made.options_ = options;
+    listener = std::move(made);
+    return {};
+}
+
+/// What one open_listeners() call works on.
+struct ListenPlan {
+    const std::vector<Endpoint>& endpoints; ///< the port in them is replaced
+    const ListenOptions& options;
+    const std::vector<const Listener*>& existing;
+    std::vector<Listener> opened;
+    std::vector<Error> skipped;
+    std::size_t shared = 0; ///< how many endpoints `existing` has already
+
+    void start_over() {
+        opened.clear();
+        skipped.clear();
+        shared = 0;
+    }
+};
+
+inline bool is_held(const ListenPlan& plan, const Endpoint& at) {
+    for (const Listener* listener : plan.existing) {
+        if (listener != nullptr && listener->is_open() && listener->endpoint() == at) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// True when an IPv6 wildcard that is open already takes this IPv4 wildcard's connections too.
+inline bool is_covered(const ListenPlan& plan, const Endpoint& at) {
+    if (plan.options.v6_only || at.family() != Family::ipv4 || !at.is_wildcard()) {
+        return false;
+    }
+    const auto covers = [&at](const Listener& listener) {
+        return listener.is_open() && listener.endpoint().family() == Family::ipv6
+               && listener.endpoint().is_wildcard() && !listener.options().v6_only
+               && listener.endpoint().port() == at.port();
+    };
+    for (const Listener& listener : plan.opened) {
+        if (covers(listener)) {
+            return true;
+        }
+    }
+    for (const Listener* listener : plan.existing) {
+        if (listener != nullptr && covers(*listener)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// All endpoints on one port. With port 0 the first one that opens decides, and nothing is shared.
+inline Error open_on_port(ListenPlan& plan, std::uint16_t port) {
+    const bool is_any_port = port == 0;
+    plan.start_over();
+    for (Endpoint at : plan.endpoints) {
+        at.set_port(port);
+        if (is_covered(plan, at)) {
+            continue;
+        }
+        if (!is_any_port && is_held(plan, at)) {
+            ++plan.shared;
+            continue;
+        }
+        Listener listener;
+        Error error = Listener::open(at, plan.options, 0, listener);
+        if (error.code() == ErrorCode::unsupported_family
+            || error.code() == ErrorCode::address_not_available) {
+            plan.skipped.push_back(std::move(error));
+            continue;
+        }
+        if (error) {
+            return error;
+        }
+        port = listener.endpoint().port();
+        plan.opened.push_back(std::move(listener));
+    }
+    if (plan.opened.empty() && plan.shared == 0 && !plan.skipped.empty()) {
+        return plan.skipped.front();
+    }
+    return {};
+}
+
+/// A port that another program has, or that the system has set aside (Windows does that in
+/// ranges): the next one may be free.
+inline bool is_taken(const Error& error, std::uint16_t port) {
+    return error.code() == ErrorCode::address_in_use
+           || (error.code() == ErrorCode::permission_denied && port >= first_unprivileged_port);
+}
+
+/// Tries the ports that the options allow, one after the other.
+inline Error open_on_ports(ListenPlan& plan, std::uint16_t port) {
+    /// How often the system may choose a port that is free on one address only.
+    constexpr unsigned max_any_port_attempts = 16;
+    const unsigned attempts = port == 0 ? max_any_port_attempts : plan.options.port_range;
+    Error error;
+    for (unsigned attempt = 0; attempt < attempts; ++attempt) {
+        const auto next = static_cast<std::uint16_t>(port == 0 ? 0 : port + attempt);
+        error = open_on_port(plan, next);
+        if (!is_taken(error, port == 0 ? first_unprivileged_port : next)) {
+            return error;
+        }
+    }
+    return error;
+}
+
+inline Error
+check_port_range(std::string_view host, std::uint16_t port, const ListenOptions& options) {
+    constexpr unsigned max_port = 65535;
+    const bool is_past_end = port != 0 && port + options.port_range - 1u > max_port;
+    if (options.port_range != 0 && !is_past_end) {
+        return {};
+    }
+    std::string subject(host);
+    subject += ":" + std::to_string(port);
+    if (options.port_range == 0) {
+        return Error(
+            ErrorCode::bad_port, "listen", subject,
+            "ListenOptions::port_range is how many ports to try, at least 1");
+    }
+    return Error(
+        ErrorCode::bad_port, "listen", subject,
+        "the last port of ListenOptions::port_range would be above 65535");
+}
+
+inline Error check_exposure(const std::vector<Endpoint>& endpoints, const ListenOptions& options) {
+    for (const Endpoint& endpoint : endpoints) {
+        if (options.expose == Expose::no && !endpoint.is_loopback()) {
+            return Error(
+                ErrorCode::not_exposed, "listen", endpoint.to_string(),
+                "other machines could reach this: listen on localhost, or set "
+                "ListenOptions::expose to Expose::lan_with_token or Expose::lan_without_token");
+        }
+    }
+    return {};
+}
+
+/// Makes ::ffff:a.b.c.d the IPv4 address that it is, so that it behaves the same whatever v6_only
+/// says, and puts an IPv6 wildcard that takes IPv4 too before the IPv4 one that it covers.
+inline std::vector<Endpoint>
+in_opening_order(const std::vector<Endpoint>& resolved, const ListenOptions& options) {
+    std::vector<Endpoint> ordered;
+    for (Endpoint endpoint : resolved) {
+        const std::array<std::uint8_t, 16>& bytes = endpoint.address();
+        if (endpoint.family() == Family::ipv6 && is_mapped(bytes)
+            && options.family != Family::ipv6) {
+            std::array<std::uint8_t, ipv4_bytes> last{};
+            std::memcpy(last.data(), bytes.data() + mapped_offset, last.size());
+            endpoint = Endpoint::ipv4(last, endpoint.port());
+        }
+        if (!options.v6_only && endpoint.family() == Family::ipv6 && endpoint.is_wildcard()) {
+            ordered.insert(ordered.begin(), endpoint);
+        } else {
+            append_unique(ordered, endpoint);
+        }
+    }
+    return ordered;
+}
+
+PORTHOLE_FN Error open_listeners(
+    std::string_view host, std::uint16_t port, const ListenOptions& options,
+    const std::vector<const Listener*>& existing, std::vector<Listener>& opened,
+    std::vector<Error>& skipped) {
+    if (Error error = check_port_range(host, port, options)) {
+        return error;
+    }
+    std::vector<Endpoint> resolved;
+    ResolveOptions resolve_options;
+    resolve_options.family = options.family;
+    resolve_options.is_passive = true;
+    if (Error error = resolve(host, port, resolve_options, resolved)) {
+        return error;
+    }
+    const std::vector<Endpoint> endpoints = in_opening_order(resolved, options);
+    if (Error error = check_exposure(endpoints, options)) {
+        return error;
+    }
+    ListenPlan plan{endpoints, options, existing, {}, {}, 0};
+    if (Error error = open_on_ports(plan, port)) {
+        return error;
+    }
+    for (Listener& listener : plan.opened) {
+        opened.push_back(std::move(listener));
+    }
+    for (Error& error : plan.skipped) {
+        skipped.push_back(std::move(error));
+    }
+    return {};
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/listener_posix.inl
+
+// What listening needs of POSIX alone: SO_REUSEADDR, accepting, and the file of a unix socket,
+// which is made with the right permissions and removed only while it is ours.
+
+#if !defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN Error
+prepare_to_bind(Socket& socket, const Endpoint& at, const ListenOptions& options) {
+    // Here this means: connections of a former run that linger in TIME_WAIT do not hold the port.
+    // It does not share the port with a listener that lives.
+    if (!set_option(socket.handle(), SOL_SOCKET, SO_REUSEADDR, 1)) {
+        return endpoint_error("setsockopt SO_REUSEADDR", at, last_socket_error());
+    }
+    if (!options.reuse_port) {
+        return {};
+    }
+#if defined(SO_REUSEPORT_LB)
+    constexpr int reuse_port = SO_REUSEPORT_LB; // FreeBSD: the one that spreads connections
+#elif defined(SO_REUSEPORT)
+    constexpr int reuse_port = SO_REUSEPORT;
+#else
+    constexpr int reuse_port = -1; // refused below in the system's words
+#endif
+    if (!set_option(socket.handle(), SOL_SOCKET, reuse_port, 1)) {
+        return endpoint_error(
+            "setsockopt SO_REUSEPORT", at, last_socket_error(),
+            "this system cannot share a port; turn ListenOptions::reuse_port off");
+    }
+    return {};
+}
+
+inline AcceptStatus accept_status(int code) noexcept {
+    switch (code) {
+    case EAGAIN: return AcceptStatus::none;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM: return AcceptStatus::exhausted;
+    // What happened to one peer, or to the way there: it says nothing about the listener. Linux
+    // reports errors that wait on the new socket here too.
+    case EINTR:
+    case ECONNABORTED:
+    case ECONNRESET:
+    case EPROTO:
+    case EPERM:
+    case ETIMEDOUT:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENOPROTOOPT: return AcceptStatus::retry;
+    default: return is_would_block(code) ? AcceptStatus::none : AcceptStatus::failed;
+    }
+}
+
+PORTHOLE_FN AcceptStatus Listener::accept(Socket& socket, Endpoint& peer) noexcept {
+    SocketAddress address;
+#if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
+    Socket made(
+        ::accept4(native(handle()), address.data(), &address.length, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!made.is_open()) {
+        return accept_status(errno);
+    }
+#else
+    Socket made(::accept(native(handle()), address.data(), &address.length));
+    if (!made.is_open()) {
+        return accept_status(errno);
+    }
+    if (!set_descriptor_flags(native(made.handle()))) {
+        return AcceptStatus::retry;
+    }
+#endif
+    prepare_descriptor(native(made.handle()));
+    if (endpoint_.family() != Family::local) {
+        made.set_no_delay();
+    }
+    PORTHOLE_TRY {
+        peer = from_system(address); // allocates for a unix peer with a path of its own
+    }
+    PORTHOLE_CATCH_ALL {
+        return AcceptStatus::exhausted;
+    }
+    socket = std::move(made);
+    return AcceptStatus::accepted;
+}
+
+/// Removes a socket file that a crashed program left behind. Only "connection refused" proves
+/// that nobody listens; whatever else comes back, the file may be somebody's. (A program between
+/// its bind() and its listen() refuses too: two programs that start at the same moment on the
+/// same path can still displace each other. The one that lost notices when its file is gone.)
+inline Error remove_stale_file(const Endpoint& at, const SocketAddress& address) {
+    struct stat before {};
+    const char* path = at.path().c_str();
+    if (::lstat(path, &before) != 0) {
+        return {}; // not there, or bind() will say what is wrong
+    }
+    if (!S_ISSOCK(before.st_mode)) {
+        return Error(
+            ErrorCode::bad_path, "bind", at.to_string(),
+            "the path exists and is not a socket; it was left alone: choose another path");
+    }
+    Socket probe;
+    const int code = create_socket(Family::local, probe);
+    if (code != 0) {
+        return endpoint_error("socket", at, code);
+    }
+    const bool is_answered = ::connect(native(probe.handle()), address.data(), address.length) == 0;
+    const int refusal = is_answered ? 0 : errno;
+    if (refusal == EACCES || refusal == EPERM) {
+        return endpoint_error(
+            "connect", at, refusal,
+            "the socket file belongs to another user: remove it or choose another path");
+    }
+    if (refusal != ECONNREFUSED && refusal != ENOENT) {
+        return endpoint_error(
+            "bind", at, EADDRINUSE,
+            "another program listens on this path: stop it or choose another path");
+    }
+    struct stat after {};
+    const bool is_same = ::lstat(path, &after) == 0 && after.st_dev == before.st_dev
+                         && after.st_ino == before.st_ino;
+    if (refusal == ECONNREFUSED && is_same && ::unlink(path) != 0) {
+        return endpoint_error("unlink", at, errno);
+    }
+    return {};
+}
+
+PORTHOLE_FN Error Listener::open_local(
+    const Endpoint& at, const ListenOptions& options, unsigned mode, Listener& listener) {
+    Listener made;
+    SocketAddress address;
+    if (!to_system(at, address)) {
+        return Error(
+            ErrorCode::bad_path, "bind", at.to_string(),
+            "a unix socket path has 1 to " + std::to_string(sizeof(sockaddr_un::sun_path) - 1)
+                + " bytes and no NUL");
+    }
+    if (Error error = remove_stale_file(at, address)) {
+        return error;
+    }
+    const int code = create_socket(Family::local, made.socket_);
+    if (code != 0) {
+        return endpoint_error("socket", at, code);
+    }
+    const NativeHandle handle = made.handle();
+    if (::bind(native(handle), address.data(), address.length) != 0) {
+        return bind_error("bind", at, last_socket_error());
+    }
+    // From here the file is ours, and an early return removes it. Nobody can connect before
+    // listen(), so the time between bind() and chmod() lets nobody in; umask() would do it in
+    // one step, but belongs to the whole process and its other threads.
+    made.endpoint_ = at;
+    made.options_ = options;
+    struct stat file {};
+    const char* path = at.path().c_str();
+    if (::lstat(path, &file) != 0) {
+        return endpoint_error("lstat", at, errno);
+    }
+    made.file_id_[0] = static_cast<std::uint64_t>(file.st_dev);
+    made.file_id_[1] = static_cast<std::uint64_t>(file.st_ino);
+    if (::chmod(path, static_cast<mode_t>(mode)) != 0) {
+        return endpoint_error("chmod", at, errno);
+    }
+    if (::listen(native(handle), options.backlog > 0 ? options.backlog : SOMAXCONN) != 0) {
+        return bind_error("listen", at, last_socket_error());
+    }
+    listener = std::move(made);
+    return {};
+}
+
+PORTHOLE_FN void Listener::remove_file() noexcept {
+    struct stat file {};
+    if (file_id_[1] != 0 && ::lstat(endpoint_.path().c_str(), &file) == 0
+        && static_cast<std::uint64_t>(file.st_dev) == file_id_[0]
+        && static_cast<std::uint64_t>(file.st_ino) == file_id_[1]) {
+        static_cast<void>(::unlink(endpoint_.path().c_str()));
+    }
+    file_id_[0] = file_id_[1] = 0;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/listener_windows.inl
+
+// What listening needs of Windows alone: a port that nobody can take a share of, and accepting.
+// There are no unix sockets here.
+
+#if defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN Error
+prepare_to_bind(Socket& socket, const Endpoint& at, const ListenOptions& options) {
+    if (options.reuse_port) {
+        return endpoint_error(
+            "setsockopt SO_REUSEPORT", at, WSAENOPROTOOPT,
+            "Windows cannot spread connections over listeners of one port; turn "
+            "ListenOptions::reuse_port off");
+    }
+    // SO_REUSEADDR would let any program take the port over while this one uses it.
+    constexpr int exclusive_address_use = ~SO_REUSEADDR;
+    if (!set_option(socket.handle(), SOL_SOCKET, exclusive_address_use, 1)) {
+        return endpoint_error("setsockopt SO_EXCLUSIVEADDRUSE", at, last_socket_error());
+    }
+    return {};
+}
+
+inline AcceptStatus accept_status(int code) noexcept {
+    switch (code) {
+    case WSAEWOULDBLOCK: return AcceptStatus::none;
+    case WSAEMFILE:
+    case WSAENOBUFS: return AcceptStatus::exhausted;
+    case WSAEINTR:
+    case WSAECONNABORTED:
+    case WSAECONNRESET:
+    case WSAENETDOWN: return AcceptStatus::retry;
+    default: return AcceptStatus::failed;
+    }
+}
+
+PORTHOLE_FN AcceptStatus Listener::accept(Socket& socket, Endpoint& peer) noexcept {
+    SocketAddress address;
+    const SOCKET accepted = ::accept(native(handle()), address.data(), &address.length);
+    if (accepted == INVALID_SOCKET) {
+        return accept_status(last_socket_error());
+    }
+    Socket made(static_cast<NativeHandle>(accepted));
+    if (!prepare_handle(accepted)) {
+        return AcceptStatus::retry;
+    }
+    made.set_no_delay();
+    peer = from_system(address);
+    socket = std::move(made);
+    return AcceptStatus::accepted;
+}
+
+PORTHOLE_FN Error
+Listener::open_local(const Endpoint& at, const ListenOptions&, unsigned, Listener&) {
+    return endpoint_error(
+        "bind", at, WSAEAFNOSUPPORT,
+        "unix sockets are not offered on Windows; listen on localhost instead");
+}
+
+PORTHOLE_FN void Listener::remove_file() noexcept {}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/connector.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN Connector::State
+Connector::start(std::string_view host, std::uint16_t port, TimePoint deadline) {
+    constexpr std::string_view local_prefix = "unix:";
+    std::vector<Endpoint> endpoints;
+    if (host.substr(0, local_prefix.size()) == local_prefix) {
+        endpoints.push_back(Endpoint::local(host.substr(local_prefix.size())));
+    } else if (Error error = resolve(host, port, ResolveOptions{}, endpoints)) {
+        return fail(std::move(error));
+    }
+    return start(std::move(endpoints), deadline);
+}
+
+PORTHOLE_FN Connector::State Connector::start(std::vector<Endpoint> endpoints, TimePoint deadline) {
+    endpoints_ = std::move(endpoints);
+    deadline_ = deadline;
+    next_ = 0;
+    error_ = Error(ErrorCode::misuse, "connect", "", "there is no endpoint to connect to");
+    return try_next();
+}
+
+/// Begins with each address in turn until one does not fail at once. One that succeeds at once,
+/// as unix sockets and often loopback do, needs no wait.
+PORTHOLE_FN Connector::State Connector::try_next() {
+    while (next_ < endpoints_.size()) {
+        const Endpoint& to = endpoints_[next_++];
+        const int code = create_socket(to.family(), socket_);
+        error_ = code == 0 ? socket_.connect(to) : endpoint_error("socket", to, code);
+        if (!error_) {
+            state_ = State::connecting;
+            if (!is_writable() || finish_current()) {
+                return state_;
+            }
+        }
+    }
+    return fail(std::move(error_));
+}
+
+/// The current address has an outcome. False, with error_ set, when it is a failure.
+PORTHOLE_FN bool Connector::finish_current() {
+    const Endpoint& to = endpoints_[next_ - 1];
+    if (const int code = socket_.take_error()) {
+        error_ = endpoint_error("connect", to, code);
+        return false;
+    }
+    if (to.family() != Family::local) {
+        // A port that nobody listens on may be chosen for this end too; TCP then connects the
+        // socket to itself (RFC 9293 section 3.5, simultaneous open).
+        if (socket_.local_endpoint() == socket_.peer_endpoint()) {
+            error_ = Error(
+                ErrorCode::connection_refused, "connect", to.to_string(),
+                default_advice(ErrorCode::connection_refused));
+            return false;
+        }
+        socket_.set_no_delay();
+    }
+    state_ = State::connected;
+    error_ = {};
+    return true;
+}
+
+PORTHOLE_FN Connector::State Connector::advance(TimePoint now) {
+    if (state_ != State::connecting) {
+        return state_;
+    }
+    if (is_writable()) {
+        return finish_current() ? state_ : try_next();
+    }
+    if (now >= deadline_) {
+        return fail(Error(
+            ErrorCode::timed_out, "connect", endpoints_[next_ - 1].to_string(),
+            default_advice(ErrorCode::timed_out)));
+    }
+    return state_;
+}
+
+PORTHOLE_FN Connector::State Connector::fail(Error error) {
+    socket_.close();
+    error_ = std::move(error);
+    state_ = State::failed;
+    return state_;
+}
+
+PORTHOLE_FN bool Connector::is_writable() const noexcept {
+    return is_settled(socket_.handle());
+}
+
+PORTHOLE_FN Socket Connector::take_socket() noexcept {
+    if (state_ != State::connected) {
+        PORTHOLE_ASSERT(state_ == State::connected, "take_socket() once it is connected");
+        return {};
+    }
+    state_ = State::idle;
+    return std::move(socket_);
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/poller_epoll.inl
+
+// epoll, the poller of Linux: the cost of a poll() depends on what is ready, not on how much is
+// watched. Level-triggered, so that a server that ran out of budget is told again.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+#if defined(__linux__)
+
+class EpollPoller final : public Poller {
+public:
+    EpollPoller() noexcept : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
+    EpollPoller(const EpollPoller&) = delete;
+    EpollPoller& operator=(const EpollPoller&) = delete;
+    ~EpollPoller() override {
+        if (is_open()) {
+            static_cast<void>(::close(epoll_));
+        }
+    }
+    bool is_open() const noexcept { return epoll_ >= 0; }
+
+    Error add(NativeHandle handle, void* owner, Interest interest) override {
+        return control(EPOLL_CTL_ADD, handle, owner, interest);
+    }
+    Error modify(NativeHandle handle, void* owner, Interest interest) override {
+        return control(EPOLL_CTL_MOD, handle, owner, interest);
+    }
+    void remove(NativeHandle handle) noexcept override {
+        epoll_event unused{}; // kernels before 2.6.9 want one
+        static_cast<void>(::epoll_ctl(epoll_, EPOLL_CTL_DEL, native(handle), &unused));
+    }
+    std::size_t poll(Duration timeout, Event* events) noexcept override;
+    NativeHandle native_handle() const noexcept override { return epoll_; }
+
+private:
+    int wait(Duration timeout) noexcept;
+    Error control(int operation, NativeHandle handle, void* owner, Interest interest);
+
+    int epoll_;
+    bool has_precise_wait_ = true; ///< until the kernel says otherwise
+    epoll_event ready_[max_events];
+};
+
+PORTHOLE_FN Error
+EpollPoller::control(int operation, NativeHandle handle, void* owner, Interest interest) {
+    // Errors and full hangups are always told; the half-closed one has to be asked for.
+    unsigned events = interest.hangup ? static_cast<unsigned>(EPOLLRDHUP) : 0u;
+    events |= interest.read ? static_cast<unsigned>(EPOLLIN) : 0u;
+    events |= interest.write ? static_cast<unsigned>(EPOLLOUT) : 0u;
+    epoll_event event{};
+    event.events = events;
+    event.data.ptr = owner;
+    if (::epoll_ctl(epoll_, operation, native(handle), &event) != 0) {
+        const int code = errno;
+        return socket_error("epoll_ctl", std::to_string(handle), code);
+    }
+    return {};
+}
+
+/// A frame's rest is no whole number of milliseconds, so where the kernel (5.11) can wait more
+/// precisely it does.
+PORTHOLE_FN int EpollPoller::wait(Duration timeout) noexcept {
+    constexpr int most = static_cast<int>(max_events);
+#if defined(SYS_epoll_pwait2)
+    constexpr std::int64_t billion = 1'000'000'000;
+    if (timeout > Duration::zero() && has_precise_wait_) {
+        const std::int64_t total = std::chrono::nanoseconds(timeout).count();
+        std::int64_t parts[2] = {total / billion, total % billion}; // the kernel's 64-bit timespec
+        const long count =
+            ::syscall(SYS_epoll_pwait2, epoll_, ready_, most, parts, nullptr, std::size_t{0});
+        if (count >= 0 || errno != ENOSYS) {
+            return static_cast<int>(count);
+        }
+        has_precise_wait_ = false;
+    }
+#endif
+    return ::epoll_wait(epoll_, ready_, most, whole_milliseconds(timeout));
+}
+
+PORTHOLE_FN std::size_t EpollPoller::poll(Duration timeout, Event* events) noexcept {
+    const int count = wait(timeout);
+    const std::size_t size = count > 0 ? static_cast<std::size_t>(count) : 0;
+    for (std::size_t i = 0; i < size; ++i) {
+        const unsigned what = ready_[i].events;
+        events[i].owner = ready_[i].data.ptr;
+        Readiness& readiness = events[i].readiness;
+        // A pipe's end of stream is a hangup alone.
+        readiness.read = (what & (EPOLLIN | EPOLLHUP)) != 0;
+        readiness.write = (what & EPOLLOUT) != 0;
+        readiness.error = (what & EPOLLERR) != 0;
+        readiness.hangup = (what & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    }
+    return size;
+}
+
+inline Error make_epoll_poller(std::unique_ptr<Poller>& poller) {
+    auto made = std::make_unique<EpollPoller>();
+    if (!made->is_open()) {
+        return socket_error("epoll_create1", "", errno);
+    }
+    poller = std::move(made);
+    return {};
+}
+
+inline constexpr PollerKind best_poller = PollerKind::epoll;
+
+#else
+
+inline Error make_epoll_poller(std::unique_ptr<Poller>&) {
+    return Error(
+        ErrorCode::misuse, "epoll_create1", "",
+        "this system has no epoll: choose PollerKind::automatic or PollerKind::poll");
+}
+
+inline constexpr PollerKind best_poller = PollerKind::poll;
+
+#endif
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/poller_poll.inl
+
+// poll(), and WSAPoll() on Windows: everywhere, but each call looks at all that is watched. The
+// array for the system lives as long as the poller, so a poll() allocates nothing. Before Windows
+// 10 2004 WSAPoll() said nothing of a connect that failed; who connects has a deadline anyway, and
+// Connector looks for itself when it passes.
+
+#include <unordered_map>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+#if defined(POLLRDHUP)
+inline constexpr short poll_peer_closed = POLLRDHUP;
+#else
+inline constexpr short poll_peer_closed = 0; // the read that meets the end tells
+#endif
+
+class PollPoller final : public Poller {
+public:
+    Error add(NativeHandle handle, void* owner, Interest interest) override;
+    Error modify(NativeHandle handle, void* owner, Interest interest) override;
+    void remove(NativeHandle handle) noexcept override;
+    std::size_t poll(Duration timeout, Event* events) noexcept override;
+    NativeHandle native_handle() const noexcept override { return invalid_handle; }
+
+private:
+    static short events_for(Interest interest) noexcept;
+    static Readiness readiness_of(const pollfd& entry) noexcept;
+
+    std::vector<pollfd> entries_;
+    std::vector<void*> owners_; ///< beside entries_, index by index
+    std::unordered_map<NativeHandle, std::size_t> index_;
+    std::size_t start_ = 0; ///< where the next poll() begins to look
+};
+
+PORTHOLE_FN short PollPoller::events_for(Interest interest) noexcept {
+    int events = interest.hangup ? poll_peer_closed : 0;
+    events |= interest.read ? POLLIN : 0;
+    events |= interest.write ? POLLOUT : 0;
+    return static_cast<short>(events);
+}
+
+/// WSAPoll() reports the end of a stream as a hangup alone, and so does poll() for a pipe; whoever
+/// wants to read has to be told that the end is there.
+PORTHOLE_FN Readiness PollPoller::readiness_of(const pollfd& entry) noexcept {
+    const int happened = entry.revents;
+    const bool is_reader = (entry.events & POLLIN) != 0;
+    Readiness readiness;
+    readiness.read = (happened & POLLIN) != 0 || (is_reader && (happened & POLLHUP) != 0);
+    readiness.write = (happened & POLLOUT) != 0;
+    readiness.error = (happened & (POLLERR | POLLNVAL)) != 0;
+    readiness.hangup = readiness.error || (happened & (POLLHUP | poll_peer_closed)) != 0;
+    return readiness;
+}
+
+PORTHOLE_FN Error PollPoller::add(NativeHandle handle, void* owner, Interest interest) {
+    if (handle == invalid_handle || !index_.emplace(handle, entries_.size()).second) {
+        return Error(
+            ErrorCode::misuse, "poll", std::to_string(handle),
+            "the descriptor is not open or is watched already");
+    }
+    pollfd entry{};
+    entry.fd = native(handle);
+    entry.events = events_for(interest);
+    entries_.push_back(entry);
+    owners_.push_back(owner);
+    return {};
+}
+
+PORTHOLE_FN Error PollPoller::modify(NativeHandle handle, void* owner, Interest interest) {
+    const auto found = index_.find(handle);
+    if (found == index_.end()) {
+        return Error(
+            ErrorCode::misuse, "poll", std::to_string(handle), "the descriptor is not watched");
+    }
+    entries_[found->second].events = events_for(interest);
+    owners_[found->second] = owner;
+    return {};
+}
+
+/// The last entry takes the place of the one that goes.
+PORTHOLE_FN void PollPoller::remove(NativeHandle handle) noexcept {
+    const auto found = index_.find(handle);
+    if (found == index_.end()) {
+        return;
+    }
+    const std::size_t hole = found->second;
+    index_.erase(found);
+    if (hole + 1 != entries_.size()) {
+        entries_[hole] = entries_.back();
+        owners_[hole] = owners_.back();
+        const auto moved = index_.find(static_cast<NativeHandle>(entries_[hole].fd));
+        moved->second = hole;
+    }
+    entries_.pop_back();
+    owners_.pop_back();
+}
+
+PORTHOLE_FN std::size_t PollPoller::poll(Duration timeout, Event* events) noexcept {
+    const int answer = poll_handles(entries_.data(), entries_.size(), whole_milliseconds(timeout));
+    std::size_t ready = answer > 0 ? static_cast<std::size_t>(answer) : 0;
+    ready = ready < max_events ? ready : max_events;
+    std::size_t filled = 0;
+    std::size_t at = start_ < entries_.size() ? start_ : 0;
+    for (std::size_t looked = 0; filled < ready && looked < entries_.size(); ++looked) {
+        if (entries_[at].revents != 0) {
+            events[filled].owner = owners_[at];
+            events[filled].readiness = readiness_of(entries_[at]);
+            ++filled;
+        }
+        at = at + 1 < entries_.size() ? at + 1 : 0;
+    }
+    start_ = at; // those that did not fit this time come first next time
+    return filled;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/poller.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN Error make_poller(PollerKind kind, std::unique_ptr<Poller>& poller) {
+    switch (kind == PollerKind::automatic ? best_poller : kind) {
+    case PollerKind::epoll: return make_epoll_poller(poller);
+    case PollerKind::automatic:
+    case PollerKind::poll: break;
+    }
+    poller = std::make_unique<PollPoller>();
+    return {};
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/waker_posix.inl
+
+// The waker on POSIX: an eventfd where there is one, else a pipe. Either holds one unread message
+// at the most, because only the first wake() after a drain() writes.
+
+#if !defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN Error Waker::open() {
+    close();
+#if defined(EFD_CLOEXEC)
+    read_end_ = write_end_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (read_end_ < 0) {
+        return socket_error("eventfd", "", errno);
+    }
+#else
+    int ends[2] = {-1, -1};
+    if (::pipe(ends) != 0) {
+        return socket_error("pipe", "", errno);
+    }
+    read_end_ = ends[0];
+    write_end_ = ends[1];
+    if (!set_descriptor_flags(ends[0]) || !set_descriptor_flags(ends[1])) {
+        const int code = errno;
+        close();
+        return socket_error("fcntl", "", code);
+    }
+#endif
+    return {};
+}
+
+PORTHOLE_FN void Waker::close() noexcept {
+    if (write_end_ != invalid_handle && write_end_ != read_end_) {
+        static_cast<void>(::close(native(write_end_)));
+    }
+    if (read_end_ != invalid_handle) {
+        static_cast<void>(::close(native(read_end_)));
+    }
+    read_end_ = write_end_ = invalid_handle;
+    is_raised_.store(false, std::memory_order_release);
+}
+
+PORTHOLE_FN void Waker::wake() noexcept {
+    if (write_end_ == invalid_handle || is_raised_.exchange(true, std::memory_order_acq_rel)) {
+        return;
+    }
+    const std::uint64_t one = 1; // an eventfd takes eight bytes; a pipe does not mind
+    for (int attempt = 0; attempt < max_interrupts; ++attempt) {
+        if (::write(native(write_end_), &one, sizeof one) >= 0 || errno != EINTR) {
+            return;
+        }
+    }
+    is_raised_.store(false, std::memory_order_release); // so that the next wake() tries again
+}
+
+/// The flag falls after the read and only when something was read: a wake() that has raised it and
+/// not written yet keeps it up, and is drained in the next round. A wake() between read and fall
+/// writes nothing, so look for work after drain(), never before.
+PORTHOLE_FN void Waker::drain() noexcept {
+    if (!is_raised_.load(std::memory_order_acquire)) {
+        return;
+    }
+    std::uint64_t count = 0;
+    if (::read(native(read_end_), &count, sizeof count) > 0) {
+        static_cast<void>(is_raised_.exchange(false, std::memory_order_acq_rel));
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/waker_windows.inl
+
+// The waker on Windows, whose pollers know sockets only: a UDP socket on loopback that is connected
+// to itself, so that no other program can reach it.
+
+#if defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Bound to a free port of 127.0.0.1 and connected to it. 0, or the system's code.
+inline int connect_to_itself(SOCKET handle) noexcept {
+    SocketAddress address;
+    if (!prepare_handle(handle) || !to_system(Endpoint::ipv4({127, 0, 0, 1}, 0), address)
+        || ::bind(handle, address.data(), address.length) != 0) {
+        return last_socket_error();
+    }
+    address = SocketAddress();
+    if (::getsockname(handle, address.data(), &address.length) != 0
+        || ::connect(handle, address.data(), address.length) != 0) {
+        return last_socket_error();
+    }
+    return 0;
+}
+
+PORTHOLE_FN Error Waker::open() {
+    close();
+    if (const int code = begin_network()) {
+        return socket_error("WSAStartup", "", code);
+    }
+    const SOCKET handle = ::WSASocketW(
+        AF_INET, SOCK_DGRAM, IPPROTO_UDP, nullptr, 0,
+        WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT);
+    if (handle == INVALID_SOCKET) {
+        const int code = last_socket_error();
+        end_network();
+        return socket_error("socket", "UDP", code);
+    }
+    read_end_ = write_end_ = static_cast<NativeHandle>(handle);
+    if (const int code = connect_to_itself(handle)) {
+        close();
+        return socket_error("connect", "the waker's own UDP port", code);
+    }
+    return {};
+}
+
+PORTHOLE_FN void Waker::close() noexcept {
+    if (read_end_ != invalid_handle) {
+        static_cast<void>(::closesocket(native(read_end_)));
+        read_end_ = write_end_ = invalid_handle;
+        end_network();
+    }
+    is_raised_.store(false, std::memory_order_release);
+}
+
+PORTHOLE_FN void Waker::wake() noexcept {
+    if (write_end_ == invalid_handle || is_raised_.exchange(true, std::memory_order_acq_rel)) {
+        return;
+    }
+    const char one = 1;
+    if (::send(native(write_end_), &one, 1, 0) != 1) {
+        is_raised_.store(false, std::memory_order_release); // so that the next wake() tries again
+    }
+}
+
+/// The flag falls after the read and only when something was read: a wake() that has raised it and
+/// not written yet keeps it up, and is drained in the next round. A wake() between read and fall
+/// writes nothing, so look for work after drain(), never before.
+PORTHOLE_FN void Waker::drain() noexcept {
+    if (!is_raised_.load(std::memory_order_acquire)) {
+        return;
+    }
+    char byte = 0;
+    if (::recv(native(read_end_), &byte, 1, 0) > 0) {
+        static_cast<void>(is_raised_.exchange(false, std::memory_order_acq_rel));
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/random_posix.inl
+
+#if !defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// getentropy() never blocks once the system is up and never returns less than asked for.
+PORTHOLE_FN bool fill_random(char* into, std::size_t size) noexcept {
+    return ::getentropy(into, size) == 0;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/random_windows.inl
+
+#if defined(_WIN32)
+
+// RtlGenRandom under the name that advapi32 exports; no header declares it without the whole of
+// ntsecapi.h.
+extern "C" BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN bool fill_random(char* into, std::size_t size) noexcept {
+    return ::SystemFunction036(into, static_cast<ULONG>(size)) != 0;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/transport.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN IoResult SocketTransport::read(char* into, std::size_t capacity) noexcept {
+    return socket_.receive(into, capacity);
+}
+
+PORTHOLE_FN IoResult
+SocketTransport::write(const std::string_view* slices, std::size_t count) noexcept {
+    return socket_.send(slices, count);
+}
+
+} // namespace detail
+
+/// One direction: a ring of bytes, and what its two ends have said. All memory is taken at the
+/// start, so that reads and writes allocate as little as those of a socket do: nothing.
+struct MemoryTransport::Pipe {
+    explicit Pipe(std::size_t max_bytes) : bytes(new char[max_bytes]), capacity(max_bytes) {}
+
+    std::size_t room() const noexcept { return capacity - size; }
+    void push(const char* from, std::size_t count) noexcept;
+    void pop(char* into, std::size_t count) noexcept;
+
+    std::unique_ptr<char[]> bytes;
+    std::size_t capacity;
+    std::size_t begin = 0;
+    std::size_t size = 0;
+    bool is_ended = false;     ///< the writer has finished or is gone
+    bool is_abandoned = false; ///< the reader is gone
+    bool is_reset = false;
+};
+
+PORTHOLE_FN void MemoryTransport::Pipe::push(const char* from, std::size_t count) noexcept {
+    const std::size_t end = (begin + size) % capacity;
+    const std::size_t first = count < capacity - end ? count : capacity - end;
+    std::memcpy(bytes.get() + end, from, first);
+    std::memcpy(bytes.get(), from + first, count - first);
+    size += count;
+}
+
+PORTHOLE_FN void MemoryTransport::Pipe::pop(char* into, std::size_t count) noexcept {
+    const std::size_t first = count < capacity - begin ? count : capacity - begin;
+    std::memcpy(into, bytes.get() + begin, first);
+    std::memcpy(into + first, bytes.get(), count - first);
+    size -= count;
+    begin = size == 0 ? 0 : (begin + count) % capacity;
+}
+
+PORTHOLE_FN
+MemoryTransport::MemoryTransport(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out) noexcept
+    : in_(std::move(in)), out_(std::move(out)) {}
+
+PORTHOLE_FN MemoryTransport::Pair MemoryTransport::make_pair(std::size_t capacity) {
+    PORTHOLE_ASSERT(capacity != 0, "a connection needs room for at least one byte");
+    const std::size_t size = capacity == 0 ? 1 : capacity;
+    const auto to_server = std::make_shared<Pipe>(size);
+    const auto to_client = std::make_shared<Pipe>(size);
+    Pair pair;
+    pair.server.reset(new MemoryTransport(to_server, to_client));
+    pair.client.reset(new MemoryTransport(to_client, to_server));
+    return pair;
+}
+
+PORTHOLE_FN MemoryTransport::~MemoryTransport() {
+    in_->is_abandoned = true;
+    out_->is_ended = true;
+}
+
+PORTHOLE_FN IoResult MemoryTransport::read(char* into, std::size_t capacity) noexcept {
+    IoResult result;
+    if (in_->is_reset) {
+        result.status = IoStatus::failed;
+        result.system_code = detail::connection_reset_code;
+        return result;
+    }
+    std::size_t count = capacity < in_->size ? capacity : in_->size;
+    count = count < max_read_bytes_ ? count : max_read_bytes_;
+    if (count != 0) {
+        in_->pop(into, count);
+        result.status = IoStatus::ok;
+        result.bytes = count;
+    } else if (in_->size == 0 && in_->is_ended) {
+        result.status = IoStatus::end;
+    }
+    return result;
+}
+
+PORTHOLE_FN IoResult
+MemoryTransport::write(const std::string_view* slices, std::size_t count) noexcept {
+    IoResult result;
+    if (out_->is_reset || out_->is_ended || out_->is_abandoned) {
+        result.status = IoStatus::failed;
+        result.system_code =
+            out_->is_reset ? detail::connection_reset_code : detail::broken_pipe_code;
+        return result;
+    }
+    count = count < max_slices ? count : max_slices;
+    for (std::size_t i = 0; i < count && out_->room() != 0; ++i) {
+        const std::size_t wanted = slices[i].size();
+        const std::size_t taken = wanted < out_->room() ? wanted : out_->room();
+        if (taken != 0) {
+            out_->push(slices[i].data(), taken);
+            result.bytes += taken;
+        }
+    }
+    result.status = result.bytes != 0 ? IoStatus::ok : IoStatus::would_block;
+    return result;
+}
+
+PORTHOLE_FN void MemoryTransport::shut_write() noexcept {
+    out_->is_ended = true;
+}
+
+PORTHOLE_FN Readiness MemoryTransport::readiness() const noexcept {
+    Readiness readiness;
+    readiness.error = in_->is_reset;
+    readiness.hangup = in_->is_reset || in_->is_ended || out_->is_abandoned;
+    readiness.read = in_->size != 0 || in_->is_ended || in_->is_reset;
+    readiness.write = out_->room() != 0 || out_->is_ended || out_->is_abandoned || out_->is_reset;
+    return readiness;
+}
+
+PORTHOLE_FN void MemoryTransport::reset() noexcept {
+    in_->is_reset = true;
+    out_->is_reset = true;
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/method.inl
+
+// One table of names, in the order of the enumerators, for both ways. The common methods come
+// first, and a name of another size is passed over without looking at its bytes.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Indexed by Method.
+inline constexpr std::string_view method_names[] = {
+    "GET",   "HEAD",    "POST",     "PUT",       "DELETE", "PATCH", "OPTIONS",
+    "TRACE", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL",  "COPY",  "MOVE",
+    "LOCK",  "UNLOCK",  "REPORT",   "SEARCH",    "",
+};
+static_assert(
+    sizeof method_names / sizeof method_names[0] == static_cast<std::size_t>(Method::other) + 1,
+    "one name for each enumerator");
+
+} // namespace detail
+
+PORTHOLE_FN Method parse_method(std::string_view name) noexcept {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(Method::other); ++i) {
+        if (name == detail::method_names[i]) {
+            return static_cast<Method>(i);
+        }
+    }
+    return Method::other;
+}
+
+PORTHOLE_FN std::string_view to_string(Method method) noexcept {
+    return detail::method_names[static_cast<std::size_t>(method)];
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/status.inl
+
+// Whole status lines as literals, one table for each class of codes, so that sending one is a copy;
+// the reason phrase is a piece of its line. Below, the one table that says which status answers
+// which fault of a request, and in which words.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+// Codes without a registered meaning are empty; 306 and 418 are reserved as "(Unused)" (RFC 9110
+// sections 15.4.7 and 15.5.19), so they have no line either.
+inline constexpr std::string_view status_lines_1xx[] = {
+    "HTTP/1.1 100 Continue\r\n",
+    "HTTP/1.1 101 Switching Protocols\r\n",
+    "HTTP/1.1 102 Processing\r\n",
+    "HTTP/1.1 103 Early Hints\r\n",
+    "HTTP/1.1 104 Upload Resumption Supported\r\n",
+};
+inline constexpr std::string_view status_lines_2xx[] = {
+    "HTTP/1.1 200 OK\r\n",
+    "HTTP/1.1 201 Created\r\n",
+    "HTTP/1.1 202 Accepted\r\n",
+    "HTTP/1.1 203 Non-Authoritative Information\r\n",
+    "HTTP/1.1 204 No Content\r\n",
+    "HTTP/1.1 205 Reset Content\r\n",
+    "HTTP/1.1 206 Partial Content\r\n",
+    "HTTP/1.1 207 Multi-Status\r\n",
+    "HTTP/1.1 208 Already Reported\r\n",
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    "HTTP/1.1 226 IM Used\r\n",
+};
+inline constexpr std::string_view status_lines_3xx[] = {
+    "HTTP/1.1 300 Multiple Choices\r\n",
+    "HTTP/1.1 301 Moved Permanently\r\n",
+    "HTTP/1.1 302 Found\r\n",
+    "HTTP/1.1 303 See Other\r\n",
+    "HTTP/1.1 304 Not Modified\r\n",
+    "HTTP/1.1 305 Use Proxy\r\n",
+    {},
+    "HTTP/1.1 307 Temporary Redirect\r\n",
+    "HTTP/1.1 308 Permanent Redirect\r\n",
+};
+inline constexpr std::string_view status_lines_4xx[] = {
+    "HTTP/1.1 400 Bad Request\r\n",
+    "HTTP/1.1 401 Unauthorized\r\n",
+    "HTTP/1.1 402 Payment Required\r\n",
+    "HTTP/1.1 403 Forbidden\r\n",
+    "HTTP/1.1 404 Not Found\r\n",
+    "HTTP/1.1 405 Method Not Allowed\r\n",
+    "HTTP/1.1 406 Not Acceptable\r\n",
+    "HTTP/1.1 407 Proxy Authentication Required\r\n",
+    "HTTP/1.1 408 Request Timeout\r\n",
+    "HTTP/1.1 409 Conflict\r\n",
+    "HTTP/1.1 410 Gone\r\n",
+    "HTTP/1.1 411 Length Required\r\n",
+    "HTTP/1.1 412 Precondition Failed\r\n",
+    "HTTP/1.1 413 Content Too Large\r\n",
+    "HTTP/1.1 414 URI Too Long\r\n",
+    "HTTP/1.1 415 Unsupported Media Type\r\n",
+    "HTTP/1.1 416 Range Not Satisfiable\r\n",
+    "HTTP/1.1 417 Expectation Failed\r\n",
+    {},
+    {},
+    {},
+    "HTTP/1.1 421 Misdirected Request\r\n",
+    "HTTP/1.1 422 Unprocessable Content\r\n",
+    "HTTP/1.1 423 Locked\r\n",
+    "HTTP/1.1 424 Failed Dependency\r\n",
+    "HTTP/1.1 425 Too Early\r\n",
+    "HTTP/1.1 426 Upgrade Required\r\n",
+    {},
+    "HTTP/1.1 428 Precondition Required\r\n",
+    "HTTP/1.1 429 Too Many Requests\r\n",
+    {},
+    "HTTP/1.1 431 Request Header Fields Too Large\r\n",
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    {},
+    "HTTP/1.1 451 Unavailable For Legal Reasons\r\n",
+};
+inline constexpr std::string_view status_lines_5xx[] = {
+    "HTTP/1.1 500 Internal Server Error\r\n",
+    "HTTP/1.1 501 Not Implemented\r\n",
+    "HTTP/1.1 502 Bad Gateway\r\n",
+    "HTTP/1.1 503 Service Unavailable\r\n",
+    "HTTP/1.1 504 Gateway Timeout\r\n",
+    "HTTP/1.1 505 HTTP Version Not Supported\r\n",
+    "HTTP/1.1 506 Variant Also Negotiates\r\n",
+    "HTTP/1.1 507 Insufficient Storage\r\n",
+    "HTTP/1.1 508 Loop Detected\r\n",
+    {},
+    "HTTP/1.1 510 Not Extended\r\n",
+    "HTTP/1.1 511 Network Authentication Required\r\n",
+};
+
+template <std::size_t size>
+constexpr std::string_view
+status_line_at(const std::string_view (&lines)[size], std::size_t index) noexcept {
+    return index < size ? lines[index] : std::string_view{};
+}
+
+/// What a fault is answered with.
+struct FaultAnswer {
+    RequestFault fault;
+    int status;
+    std::string_view sentence;
+};
+
+/// Indexed by RequestFault.
+inline constexpr FaultAnswer fault_answers[] = {
+    {RequestFault::none, 200, "Nothing is wrong with the request."},
+    {RequestFault::bad_request_line, 400,
+     "The request line is not a method, a target and a version with single spaces between them."},
+    {RequestFault::bad_method, 400, "The method is not a token."},
+    {RequestFault::bad_target, 400, "The request target is malformed."},
+    {RequestFault::bad_version, 400, "The HTTP version is malformed."},
+    {RequestFault::unsupported_version, 505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."},
+    {RequestFault::target_too_long, 414,
+     "The request line is too long (Limits::max_request_line_bytes)."},
+    {RequestFault::bad_field_name, 400,
+     "A field line does not begin with a token and a colon right behind it."},
+    {RequestFault::bad_field_value, 400, "A field value has a control character."},
+    {RequestFault::obsolete_folding, 400,
+     "A field line begins with a blank; folded lines are not accepted."},
+    {RequestFault::bare_line_feed, 400, "A line ends with LF alone instead of CR LF."},
+    {RequestFault::fields_too_large, 431,
+     "The field lines are too large together (Limits::max_fields_bytes)."},
+    {RequestFault::too_many_fields, 431, "There are too many field lines (Limits::max_fields)."},
+    {RequestFault::missing_host, 400, "An HTTP/1.1 request needs a Host field."},
+    {RequestFault::repeated_host, 400, "There is more than one Host field."},
+    {RequestFault::bad_host, 400, "The Host field is not a host with an optional port."},
+    {RequestFault::bad_content_length, 400, "Content-Length is not one decimal number."},
+    {RequestFault::length_required, 411, "Content in HTTP/1.0 needs a Content-Length."},
+    {RequestFault::length_and_encoding, 400,
+     "Content-Length and Transfer-Encoding exclude each other."},
+    {RequestFault::encoding_in_http10, 400, "HTTP/1.0 has no Transfer-Encoding."},
+    {RequestFault::bad_transfer_encoding, 400,
+     "Transfer-Encoding has to be chunked, once and last."},
+    {RequestFault::unknown_transfer_encoding, 501,
+     "Transfer-Encoding names a coding other than chunked."},
+    {RequestFault::bad_chunk, 400, "The chunked coding is malformed."},
+    {RequestFault::bad_trailer, 400,
+     "The trailer section is malformed or has a field that may not be there."},
+    {RequestFault::trailer_too_large, 431,
+     "The trailer section is too large (Limits::max_trailer_bytes, Limits::max_fields)."},
+    {RequestFault::content_too_large, 413, "The content is too large (Limits::max_body_bytes)."},
+    {RequestFault::unknown_expectation, 417, "Expect names something other than 100-continue."},
+    {RequestFault::unknown_method, 501, "The method is not known here."},
+    {RequestFault::head_timeout, 408,
+     "The head of the request did not arrive in time (Limits::head_timeout)."},
+    {RequestFault::content_timeout, 408,
+     "The content arrived too slowly (Limits::body_grace, Limits::min_body_bytes_per_second)."},
+};
+
+constexpr bool fault_answers_are_in_order() noexcept {
+    std::size_t index = 0;
+    for (const FaultAnswer& answer : fault_answers) {
+        if (static_cast<std::size_t>(answer.fault) != index++) {
+            return false;
+        }
+    }
+    return index == static_cast<std::size_t>(RequestFault::content_timeout) + 1;
+}
+static_assert(fault_answers_are_in_order(), "one row for each RequestFault, in its order");
+
+} // namespace detail
+
+PORTHOLE_FN std::string_view status_line(int status) noexcept {
+    constexpr int codes_per_class = 100;
+    if (status < 0) {
+        return {};
+    }
+    const auto index = static_cast<std::size_t>(status % codes_per_class);
+    switch (status / codes_per_class) {
+    case 1: return detail::status_line_at(detail::status_lines_1xx, index);
+    case 2: return detail::status_line_at(detail::status_lines_2xx, index);
+    case 3: return detail::status_line_at(detail::status_lines_3xx, index);
+    case 4: return detail::status_line_at(detail::status_lines_4xx, index);
+    case 5: return detail::status_line_at(detail::status_lines_5xx, index);
+    default: return {};
+    }
+}
+
+PORTHOLE_FN std::string_view reason_phrase(int status) noexcept {
+    constexpr std::size_t before = std::string_view("HTTP/1.1 200 ").size();
+    constexpr std::size_t behind = std::string_view("\r\n").size();
+    const std::string_view line = status_line(status);
+    return line.empty() ? line : line.substr(before, line.size() - before - behind);
+}
+
+PORTHOLE_FN int status_of(RequestFault fault) noexcept {
+    return detail::fault_answers[static_cast<std::size_t>(fault)].status;
+}
+
+PORTHOLE_FN std::string_view describe(RequestFault fault) noexcept {
+    return detail::fault_answers[static_cast<std::size_t>(fault)].sentence;
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/fields.inl
+
+// Searches by name: the size and the first letter tell nearly all names apart before the rest is
+// compared. A head has at most Limits::max_fields lines, so there is no index.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline bool is_same_name(std::string_view a, std::string_view b) noexcept {
+    return a.size() == b.size() && !a.empty()
+           && ascii::to_lower(a.front()) == ascii::to_lower(b.front())
+           && ascii::equals_ignoring_case(a, b);
+}
+
+} // namespace detail
+
+PORTHOLE_FN std::optional<std::string_view> Fields::find(std::string_view name) const noexcept {
+    for (const detail::FieldSpan& span : spans_) {
+        if (detail::is_same_name(span.name.in(base_), name)) {
+            return span.value.in(base_);
+        }
+    }
+    return std::nullopt;
+}
+
+PORTHOLE_FN std::vector<std::string_view> Fields::find_all(std::string_view name) const {
+    std::vector<std::string_view> values;
+    for (const detail::FieldSpan& span : spans_) {
+        if (detail::is_same_name(span.name.in(base_), name)) {
+            values.push_back(span.value.in(base_));
+        }
+    }
+    return values;
+}
+
+PORTHOLE_FN std::size_t Fields::count(std::string_view name) const noexcept {
+    std::size_t total = 0;
+    for (const detail::FieldSpan& span : spans_) {
+        if (detail::is_same_name(span.name.in(base_), name)) {
+            ++total;
+        }
+    }
+    return total;
+}
+
+PORTHOLE_FN bool
+Fields::has_element(std::string_view name, std::string_view element) const noexcept {
+    for (const detail::FieldSpan& span : spans_) {
+        if (detail::is_same_name(span.name.in(base_), name)
+            && ascii::list_has(span.value.in(base_), element)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/target.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What each byte means in a request target. A '#' is visible, but a fragment never travels.
+struct TargetTable {
+    enum Meaning : unsigned char { refused, plain, percent, question };
+    Meaning of[256] = {};
+    constexpr TargetTable() {
+        for (int c = '!'; c <= '~'; ++c) {
+            of[c] = plain;
+        }
+        of[static_cast<unsigned char>('#')] = refused;
+        of[static_cast<unsigned char>('%')] = percent;
+        of[static_cast<unsigned char>('?')] = question;
+    }
+};
+inline constexpr TargetTable target_table{};
+
+/// The size of a percent-encoded byte: '%' and two hexadecimal digits.
+inline constexpr std::size_t encoded_byte_size = 3;
+
+/// The byte that the three characters at `at` stand for, or -1.
+inline int decode_byte(std::string_view text, std::size_t at) noexcept {
+    if (text.size() - at < encoded_byte_size) {
+        return -1;
+    }
+    const int high = ascii::hex_value(text[at + 1]);
+    const int low = ascii::hex_value(text[at + 2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+/// Checks every byte, and finds the first '?' (or the size when there is none).
+inline bool check_target_bytes(std::string_view text, std::size_t& question) noexcept {
+    question = text.size();
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        switch (target_table.of[static_cast<unsigned char>(text[i])]) {
+        case TargetTable::plain: break;
+        case TargetTable::refused: return false;
+        case TargetTable::percent:
+            if (decode_byte(text, i) < 0) {
+                return false;
+            }
+            break;
+        case TargetTable::question:
+            if (question == text.size()) {
+                question = i;
+            }
+            break;
+        }
+    }
+    return true;
+}
+
+/// http and https, in any case (RFC 3986 section 3.1). Nothing else is served here.
+inline bool split_absolute_form(std::string_view text, Target& target) noexcept {
+    constexpr std::string_view separator = "://";
+    const std::size_t end = text.find(separator);
+    if (end == std::string_view::npos) {
+        return false;
+    }
+    target.form = TargetForm::absolute;
+    target.scheme = text.substr(0, end);
+    if (!ascii::equals_ignoring_case(target.scheme, "http")
+        && !ascii::equals_ignoring_case(target.scheme, "https")) {
+        return false;
+    }
+    text.remove_prefix(end + separator.size());
+    const std::size_t authority_end = text.find_first_of("/?");
+    target.authority = text.substr(0, authority_end);
+    Authority authority;
+    if (!parse_authority(target.authority, authority)) {
+        return false;
+    }
+    text.remove_prefix(target.authority.size());
+    const std::size_t question = text.find('?');
+    target.path = text.substr(0, question);
+    if (question != std::string_view::npos) {
+        target.query = text.substr(question + 1);
+    }
+    if (target.path.empty()) {
+        target.path = "/"; // RFC 9110 section 4.2.3: an empty path is the same as "/"
+    }
+    return true;
+}
+
+inline bool is_host_name(std::string_view text) noexcept {
+    for (const char c : text) {
+        if (!ascii::is_alpha(c) && !ascii::is_digit(c) && c != '-' && c != '.' && c != '_') {
+            return false;
+        }
+    }
+    return !text.empty();
+}
+
+/// Stands for a decoded '/' while dot segments are removed, so that it is no segment's end. A
+/// decoded NUL is refused, so it cannot be mistaken.
+inline constexpr char decoded_slash = '\0';
+
+/// Appends one decoded segment.
+inline bool append_segment(std::string_view segment, std::string& into, bool& has_slash) {
+    for (std::size_t i = 0; i < segment.size(); ++i) {
+        if (segment[i] != '%') {
+            into += segment[i];
+            continue;
+        }
+        const int byte = decode_byte(segment, i);
+        if (byte <= 0) {
+            return false;
+        }
+        has_slash = has_slash || byte == '/';
+        into += byte == '/' ? decoded_slash : static_cast<char>(byte);
+        i += encoded_byte_size - 1;
+    }
+    return true;
+}
+
+/// Puts decoded slashes in their place. "%2e%2e%2f" must not smuggle in what was just removed:
+/// false when a dot segment comes to light.
+inline bool restore_slashes(std::string& path, std::size_t begin) noexcept {
+    for (std::size_t i = begin; i < path.size(); ++i) {
+        path[i] = path[i] == decoded_slash ? '/' : path[i];
+    }
+    std::string_view rest = std::string_view(path).substr(begin);
+    while (!rest.empty()) {
+        rest.remove_prefix(1);
+        const std::string_view segment = rest.substr(0, rest.find('/'));
+        if (segment == "." || segment == "..") {
+            return false;
+        }
+        rest.remove_prefix(segment.size());
+    }
+    return true;
+}
+
+/// RFC 3986 section 5.2.4 over decoded segments.
+inline bool append_normalized(std::string_view path, std::string& into) {
+    const std::size_t begin = into.size();
+    bool has_slash = false;
+    while (!path.empty()) {
+        path.remove_prefix(1); // the '/' before the segment
+        const std::string_view raw = path.substr(0, path.find('/'));
+        path.remove_prefix(raw.size());
+        const std::size_t at = into.size();
+        into += '/';
+        if (!append_segment(raw, into, has_slash)) {
+            return false;
+        }
+        const std::string_view segment = std::string_view(into).substr(at + 1);
+        const bool is_parent = segment == "..";
+        if (!is_parent && segment != ".") {
+            continue;
+        }
+        into.resize(at);
+        if (is_parent) {
+            if (at == begin) {
+                return false;
+            }
+            into.resize(into.rfind('/'));
+        }
+        if (path.empty()) {
+            into += '/'; // what ends in a dot segment is a folder
+        }
+    }
+    return !has_slash || restore_slashes(into, begin);
+}
+
+} // namespace detail
+
+PORTHOLE_FN bool
+parse_target(std::string_view text, std::string_view method_name, Target& target) noexcept {
+    target = Target{};
+    std::size_t question = 0;
+    if (text.empty() || !detail::check_target_bytes(text, question)) {
+        return false;
+    }
+    if (method_name == "CONNECT") {
+        // RFC 9110 section 9.3.6: host and port, both of them
+        Authority authority;
+        target.form = TargetForm::authority;
+        target.authority = text;
+        return parse_authority(text, authority) && authority.has_port;
+    }
+    if (text[0] == '/') {
+        target.path = text.substr(0, question);
+        target.query = question < text.size() ? text.substr(question + 1) : std::string_view();
+        return true;
+    }
+    if (text == "*") {
+        target.form = TargetForm::asterisk;
+        target.path = text;
+        return method_name == "OPTIONS";
+    }
+    return detail::split_absolute_form(text, target);
+}
+
+PORTHOLE_FN bool parse_authority(std::string_view text, Authority& authority) noexcept {
+    constexpr std::size_t max_size = 255;
+    constexpr std::size_t max_port_digits = 5;
+    authority = Authority{};
+    if (text.empty() || text.size() > max_size) {
+        return false;
+    }
+    std::size_t host_size = 0;
+    if (text[0] == '[') {
+        const std::size_t bracket = text.find(']');
+        std::array<std::uint8_t, 16> address{};
+        if (bracket == std::string_view::npos
+            || !detail::parse_ipv6(text.substr(1, bracket - 1), address)) {
+            return false;
+        }
+        host_size = bracket + 1;
+    } else {
+        host_size = text.find(':') < text.size() ? text.find(':') : text.size();
+        if (!detail::is_host_name(text.substr(0, host_size))) {
+            return false;
+        }
+    }
+    authority.host = text.substr(0, host_size);
+    if (host_size == text.size()) {
+        return true;
+    }
+    const std::string_view digits = text.substr(host_size + 1);
+    const auto port = ascii::parse_decimal(digits);
+    if (text[host_size] != ':' || digits.size() > max_port_digits || !port || *port > UINT16_MAX) {
+        return false;
+    }
+    authority.has_port = true;
+    authority.port = static_cast<std::uint16_t>(*port);
+    return true;
+}
+
+PORTHOLE_FN bool percent_decode(std::string_view text, std::string& into) {
+    const std::size_t before = into.size();
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != '%') {
+            into += text[i];
+            continue;
+        }
+        const int byte = detail::decode_byte(text, i);
+        if (byte < 0) {
+            into.resize(before);
+            return false;
+        }
+        into += static_cast<char>(byte);
+        i += detail::encoded_byte_size - 1;
+    }
+    return true;
+}
+
+PORTHOLE_FN void percent_encode(std::string_view text, std::string& into) {
+    constexpr char digits[] = "0123456789ABCDEF";
+    for (const char c : text) {
+        if (ascii::is_alpha(c) || ascii::is_digit(c) || c == '-' || c == '.' || c == '_'
+            || c == '~') {
+            into += c;
+        } else {
+            const auto byte = static_cast<unsigned char>(c);
+            into += '%';
+            into += digits[byte >> 4];
+            into += digits[byte & 0xf];
+        }
+    }
+}
+
+PORTHOLE_FN bool path_needs_work(std::string_view path) noexcept {
+    char before = '\0';
+    for (std::size_t i = 0; i < path.size(); ++i) {
+        const char c = path[i];
+        if (c == '%') {
+            return true;
+        }
+        if (c == '.' && before == '/') {
+            const std::size_t dots = path.substr(i, 2) == ".." ? 2 : 1;
+            if (i + dots == path.size() || path[i + dots] == '/') {
+                return true;
+            }
+        }
+        before = c;
+    }
+    return false;
+}
+
+PORTHOLE_FN bool normalize_path(std::string_view path, std::string& into) {
+    const std::size_t before = into.size();
+    if (path.empty() || path[0] != '/' || path.find('\0') != std::string_view::npos
+        || !detail::append_normalized(path, into)) {
+        into.resize(before);
+        return false;
+    }
+    return true;
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/form.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What a FormPairs keeps for the next request; a larger one was an exception.
+inline constexpr std::size_t kept_form_bytes = 64 * 1024;
+
+/// Appends `text` decoded; never longer than `text`.
+inline void append_form_decoded(std::string_view text, std::string& into) {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        char c = text[i] == '+' ? ' ' : text[i];
+        if (c == '%' && text.size() - i > 2) {
+            const int high = ascii::hex_value(text[i + 1]);
+            const int low = ascii::hex_value(text[i + 2]);
+            if (high >= 0 && low >= 0) {
+                c = static_cast<char>(high * 16 + low);
+                i += 2;
+            }
+        }
+        into += c;
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_FN void FormPairs::parse(std::string_view encoded) {
+    clear();
+    decoded_.reserve(encoded.size());
+    while (!encoded.empty() && pairs_.size() < max_pairs) {
+        const std::string_view pair = encoded.substr(0, encoded.find('&'));
+        encoded.remove_prefix(pair.size() < encoded.size() ? pair.size() + 1 : pair.size());
+        if (pair.empty()) {
+            continue;
+        }
+        const std::string_view name = pair.substr(0, pair.find('='));
+        Pair place{};
+        place.name_at = decoded_.size();
+        detail::append_form_decoded(name, decoded_);
+        place.name_size = decoded_.size() - place.name_at;
+        place.value_at = decoded_.size();
+        if (name.size() < pair.size()) {
+            detail::append_form_decoded(pair.substr(name.size() + 1), decoded_);
+        }
+        place.value_size = decoded_.size() - place.value_at;
+        pairs_.push_back(place);
+    }
+}
+
+PORTHOLE_FN void FormPairs::clear() noexcept {
+    pairs_.clear();
+    if (decoded_.capacity() > detail::kept_form_bytes) {
+        std::string().swap(decoded_); // assigning an empty string may keep the memory
+    } else {
+        decoded_.clear();
+    }
+}
+
+PORTHOLE_FN std::string_view FormPairs::name(std::size_t index) const noexcept {
+    return {decoded_.data() + pairs_[index].name_at, pairs_[index].name_size};
+}
+
+PORTHOLE_FN std::string_view FormPairs::value(std::size_t index) const noexcept {
+    return {decoded_.data() + pairs_[index].value_at, pairs_[index].value_size};
+}
+
+PORTHOLE_FN std::optional<std::string_view>
+FormPairs::find(std::string_view wanted) const noexcept {
+    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+        if (name(i) == wanted) {
+            return value(i);
+        }
+    }
+    return std::nullopt;
+}
+
+PORTHOLE_FN std::vector<std::string_view> FormPairs::find_all(std::string_view wanted) const {
+    std::vector<std::string_view> values;
+    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+        if (name(i) == wanted) {
+            values.push_back(value(i));
+        }
+    }
+    return values;
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/cookie.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// cookie-octet (RFC 6265 section 4.1.1): visible ASCII without the quote, comma, semicolon and
+/// backslash.
+inline bool is_cookie_value(std::string_view value) noexcept {
+    for (const char c : value) {
+        if (c < '!' || c > '~' || c == '"' || c == ',' || c == ';' || c == '\\') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/// av-octet (RFC 6265 section 4.1.1), and the bytes above ASCII that paths may have.
+inline bool is_cookie_attribute(std::string_view value) noexcept {
+    return ascii::is_field_value(value) && value.find_first_of(";\t") == std::string_view::npos;
+}
+
+inline void append_max_age(std::chrono::seconds max_age, std::string& into) {
+    constexpr std::size_t max_digits = 20;
+    char digits[max_digits];
+    // Zero is all that is needed to delete a cookie, and the grammar knows no sign.
+    const auto seconds = static_cast<std::uint64_t>(max_age.count() < 0 ? 0 : max_age.count());
+    into += "; Max-Age=";
+    into.append(digits, ascii::write_decimal(digits, seconds));
+}
+
+} // namespace detail
+
+PORTHOLE_FN std::optional<std::string_view>
+find_cookie(std::string_view cookie_field, std::string_view name) noexcept {
+    while (!cookie_field.empty()) {
+        const std::string_view pair = cookie_field.substr(0, cookie_field.find(';'));
+        cookie_field.remove_prefix(
+            pair.size() < cookie_field.size() ? pair.size() + 1 : pair.size());
+        const std::size_t equals = pair.find('=');
+        if (equals == std::string_view::npos || ascii::trim(pair.substr(0, equals)) != name) {
+            continue;
+        }
+        std::string_view value = ascii::trim(pair.substr(equals + 1));
+        if (value.size() > 1 && value.front() == '"' && value.back() == '"') {
+            value = value.substr(1, value.size() - 2);
+        }
+        return value;
+    }
+    return std::nullopt;
+}
+
+PORTHOLE_FN bool write_cookie(
+    std::string_view name, std::string_view value, const CookieOptions& options,
+    std::string& into) {
+    const bool is_refused_by_browsers =
+        options.same_site == SameSite::cross_site && !options.secure;
+    if (!ascii::is_token(name) || !detail::is_cookie_value(value)
+        || !detail::is_cookie_attribute(options.path)
+        || !detail::is_cookie_attribute(options.domain) || is_refused_by_browsers) {
+        return false;
+    }
+    into.append(name).append("=").append(value);
+    if (!options.path.empty()) {
+        into.append("; Path=").append(options.path);
+    }
+    if (!options.domain.empty()) {
+        into.append("; Domain=").append(options.domain);
+    }
+    if (options.max_age) {
+        detail::append_max_age(*options.max_age, into);
+    }
+    into += options.http_only ? "; HttpOnly" : "";
+    into += options.secure ? "; Secure" : "";
+    switch (options.same_site) {
+    case SameSite::unset: break;
+    case SameSite::lax: into += "; SameSite=Lax"; break;
+    case SameSite::strict: into += "; SameSite=Strict"; break;
+    case SameSite::cross_site: into += "; SameSite=None"; break;
+    }
+    return true;
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/date.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// A moment in the Gregorian calendar, UTC. Months are 1 to 12, days 1 to 31.
+struct CivilTime {
+    std::int64_t year = 1970;
+    std::int64_t month = 1;
+    std::int64_t day = 1;
+    std::int64_t hour = 0;
+    std::int64_t minute = 0;
+    std::int64_t second = 0;
+};
+
+inline constexpr std::int64_t seconds_per_minute = 60;
+inline constexpr std::int64_t seconds_per_hour = 60 * seconds_per_minute;
+inline constexpr std::int64_t seconds_per_day = 24 * seconds_per_hour;
+inline constexpr std::int64_t days_per_year = 365;
+inline constexpr std::int64_t days_per_4_years = 4 * days_per_year + 1;
+inline constexpr std::int64_t days_per_century = 25 * days_per_4_years - 1;
+inline constexpr std::int64_t days_per_400_years = 4 * days_per_century + 1;
+/// From March 1st of the year 0 to January 1st of 1970. Years that begin in March have their leap
+/// day at the end, where it disturbs nothing.
+inline constexpr std::int64_t days_before_1970 = 719468;
+
+/// Days from March 1st to the first day of a month that is `index` months later: they are 31, 30,
+/// 31, 30, 31 days long, over and over, which is 153 days to five months.
+constexpr std::int64_t days_before_month(std::int64_t index) noexcept {
+    return (153 * index + 2) / 5;
+}
+
+/// Days since 1970-01-01. Years 0 and later.
+constexpr std::int64_t days_of(const CivilTime& time) noexcept {
+    const std::int64_t march_year = time.month > 2 ? time.year : time.year - 1;
+    const std::int64_t month_index = time.month > 2 ? time.month - 3 : time.month + 9;
+    // A whole cycle more keeps January and February of the year 0 from dividing below zero.
+    const std::int64_t years = march_year + 400;
+    return years * days_per_year + years / 4 - years / 100 + years / 400
+           + days_before_month(month_index) + time.day - 1 - days_before_1970 - days_per_400_years;
+}
+
+constexpr std::int64_t seconds_of(const CivilTime& time) noexcept {
+    return days_of(time) * seconds_per_day + time.hour * seconds_per_hour
+           + time.minute * seconds_per_minute + time.second;
+}
+
+/// The reverse of days_of(), for January 1st of the year 0 and later.
+inline CivilTime civil_of_days(std::int64_t days) noexcept {
+    std::int64_t rest = days + days_before_1970 + days_per_400_years;
+    const std::int64_t cycles = rest / days_per_400_years;
+    rest %= days_per_400_years;
+    // The last day of a cycle and of a leap year would begin a fifth part.
+    const std::int64_t centuries = rest / days_per_century < 3 ? rest / days_per_century : 3;
+    rest -= centuries * days_per_century;
+    const std::int64_t fours = rest / days_per_4_years;
+    rest %= days_per_4_years;
+    const std::int64_t years = rest / days_per_year < 3 ? rest / days_per_year : 3;
+    rest -= years * days_per_year;
+    const std::int64_t month_index = (5 * rest + 2) / 153;
+
+    CivilTime time;
+    time.year = 400 * (cycles - 1) + 100 * centuries + 4 * fours + years;
+    time.day = rest - days_before_month(month_index) + 1;
+    time.month = month_index < 10 ? month_index + 3 : month_index - 9;
+    time.year += time.month <= 2 ? 1 : 0;
+    return time;
+}
+
+constexpr bool is_leap_year(std::int64_t year) noexcept {
+    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+constexpr std::int64_t days_in_month(std::int64_t year, std::int64_t month) noexcept {
+    if (month == 2) {
+        return is_leap_year(year) ? 29 : 28;
+    }
+    return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
+}
+
+inline std::int64_t seconds_since_1970(std::chrono::system_clock::time_point time) noexcept {
+    return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
+}
+
+/// A clock that counts nanoseconds ends in 2262: later dates are its last moment.
+inline std::chrono::system_clock::time_point time_of_seconds(std::int64_t seconds) noexcept {
+    using Time = std::chrono::system_clock::time_point;
+    const auto latest =
+        std::chrono::duration_cast<std::chrono::seconds>((Time::max)().time_since_epoch());
+    const auto earliest =
+        std::chrono::duration_cast<std::chrono::seconds>((Time::min)().time_since_epoch());
+    if (seconds >= latest.count()) {
+        return (Time::max)();
+    }
+    if (seconds <= earliest.count()) {
+        return (Time::min)();
+    }
+    return Time(std::chrono::seconds(seconds));
+}
+
+inline constexpr std::string_view month_names = "JanFebMarAprMayJunJulAugSepOctNovDec";
+inline constexpr std::string_view day_names = "ThuFriSatSunMonTueWed"; // 1970 began with one
+inline constexpr std::size_t short_name_size = 3;
+
+/// A cursor over a date: each function takes one part, and all fail once one has.
+struct DateReader {
+    std::string_view rest;
+    bool is_ok = true;
+
+    void expect(std::string_view literal) noexcept {
+        is_ok = is_ok && rest.substr(0, literal.size()) == literal;
+        rest.remove_prefix(is_ok ? literal.size() : 0);
+    }
+    std::int64_t number(std::size_t digits) noexcept {
+        const auto value = ascii::parse_decimal(rest.substr(0, digits));
+        is_ok = is_ok && rest.size() >= digits && value.has_value();
+        rest.remove_prefix(is_ok ? digits : 0);
+        return is_ok ? static_cast<std::int64_t>(*value) : 0;
+    }
+    /// The place of a three-letter name in a list of them.
+    std::int64_t short_name(std::string_view names) noexcept {
+        const std::string_view name = rest.substr(0, short_name_size);
+        for (std::size_t at = 0; is_ok && at < names.size(); at += short_name_size) {
+            if (names.substr(at, short_name_size) == name) {
+                rest.remove_prefix(short_name_size);
+                return static_cast<std::int64_t>(at / short_name_size);
+            }
+        }
+        is_ok = false;
+        return 0;
+    }
+    void time_of_day(CivilTime& time) noexcept {
+        time.hour = number(2);
+        expect(":");
+        time.minute = number(2);
+        expect(":");
+        time.second = number(2);
+    }
+};
+
+/// "Sun, 06 Nov 1994 08:49:37 GMT"
+inline bool read_imf_fixdate(std::string_view text, CivilTime& time) noexcept {
+    DateReader reader{text};
+    reader.short_name(day_names);
+    reader.expect(", ");
+    time.day = reader.number(2);
+    reader.expect(" ");
+    time.month = reader.short_name(month_names) + 1;
+    reader.expect(" ");
+    time.year = reader.number(4);
+    reader.expect(" ");
+    reader.time_of_day(time);
+    reader.expect(" GMT");
+    return reader.is_ok && reader.rest.empty();
+}
+
+/// "Sun Nov  6 08:49:37 1994"
+inline bool read_asctime_date(std::string_view text, CivilTime& time) noexcept {
+    DateReader reader{text};
+    reader.short_name(day_names);
+    reader.expect(" ");
+    time.month = reader.short_name(month_names) + 1;
+    reader.expect(" ");
+    if (reader.rest.substr(0, 1) == " ") {
+        reader.expect(" ");
+        time.day = reader.number(1);
+    } else {
+        time.day = reader.number(2);
+    }
+    reader.expect(" ");
+    reader.time_of_day(time);
+    reader.expect(" ");
+    time.year = reader.number(4);
+    return reader.is_ok && reader.rest.empty();
+}
+
+/// RFC 9110 section 5.6.7: two digits mean the latest such year that is not more than 50 years
+/// ahead.
+inline void choose_century(CivilTime& time, std::chrono::system_clock::time_point now) noexcept {
+    constexpr std::int64_t century = 100;
+    constexpr std::int64_t years_ahead = 50;
+    const std::int64_t now_seconds = seconds_since_1970(now);
+    const std::int64_t now_days =
+        (now_seconds - (now_seconds < 0 ? seconds_per_day - 1 : 0)) / seconds_per_day;
+    CivilTime latest = civil_of_days(now_days);
+    latest.year += years_ahead;
+    latest.second = now_seconds - now_days * seconds_per_day;
+    time.year += (latest.year / century) * century;
+    if (seconds_of(time) > seconds_of(latest)) {
+        time.year -= century;
+    }
+}
+
+/// "Sunday, 06-Nov-94 08:49:37 GMT"
+inline bool read_rfc850_date(
+    std::string_view text, std::chrono::system_clock::time_point now, CivilTime& time) noexcept {
+    constexpr std::string_view day_ends[] = {"rsday", "day",  "urday", "day",
+                                             "day",   "sday", "nesday"};
+    DateReader reader{text};
+    reader.expect(day_ends[reader.short_name(day_names)]);
+    reader.expect(", ");
+    time.day = reader.number(2);
+    reader.expect("-");
+    time.month = reader.short_name(month_names) + 1;
+    reader.expect("-");
+    time.year = reader.number(2);
+    reader.expect(" ");
+    reader.time_of_day(time);
+    reader.expect(" GMT");
+    if (!reader.is_ok || !reader.rest.empty()) {
+        return false;
+    }
+    choose_century(time, now);
+    return true;
+}
+
+inline bool is_possible(const CivilTime& time) noexcept {
+    // Second 60 is a leap second (RFC 5322 section 3.3).
+    return time.day >= 1 && time.day <= days_in_month(time.year, time.month) && time.hour < 24
+           && time.minute < 60 && time.second <= 60;
+}
+
+inline void write_digits(char* into, std::int64_t value, int digits) noexcept {
+    for (int i = digits - 1; i >= 0; --i) {
+        into[i] = static_cast<char>('0' + value % 10);
+        value /= 10;
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_FN void write_date(std::chrono::system_clock::time_point time, char* into) noexcept {
+    using namespace detail;
+    constexpr std::int64_t first = days_of(CivilTime{0, 1, 1, 0, 0, 0}) * seconds_per_day;
+    constexpr std::int64_t last = days_of(CivilTime{10000, 1, 1, 0, 0, 0}) * seconds_per_day - 1;
+    std::int64_t seconds = seconds_since_1970(time);
+    seconds = seconds < first ? first : (seconds > last ? last : seconds);
+    // Counted from the year 0 on, so that nothing is below zero.
+    const std::int64_t days = (seconds - first) / seconds_per_day + first / seconds_per_day;
+    const std::int64_t second_of_day = seconds - days * seconds_per_day;
+    const CivilTime civil = civil_of_days(days);
+    const std::int64_t week_offset = days % 7 < 0 ? days % 7 + 7 : days % 7;
+    const auto weekday = static_cast<std::size_t>(week_offset) * short_name_size;
+    const auto month = static_cast<std::size_t>(civil.month - 1) * short_name_size;
+
+    std::memcpy(into, "Day, 00 Mon 0000 00:00:00 GMT", date_size);
+    std::memcpy(into, day_names.data() + weekday, short_name_size);
+    write_digits(into + 5, civil.day, 2);
+    std::memcpy(into + 8, month_names.data() + month, short_name_size);
+    write_digits(into + 12, civil.year, 4);
+    write_digits(into + 17, second_of_day / seconds_per_hour, 2);
+    write_digits(into + 20, second_of_day / seconds_per_minute % 60, 2);
+    write_digits(into + 23, second_of_day % 60, 2);
+}
+
+PORTHOLE_FN std::optional<std::chrono::system_clock::time_point>
+parse_date(std::string_view text, std::chrono::system_clock::time_point now) noexcept {
+    detail::CivilTime time;
+    const bool is_read = detail::read_imf_fixdate(text, time)
+                         || detail::read_rfc850_date(text, now, time)
+                         || detail::read_asctime_date(text, time);
+    if (!is_read || !detail::is_possible(time)) {
+        return std::nullopt;
+    }
+    return detail::time_of_seconds(detail::seconds_of(time));
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/media_type.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+struct MediaTypeEntry {
+    std::string_view extension;
+    std::string_view type;
+};
+
+/// By extension, in order. IANA registrations where there are any; text/javascript for scripts
+/// (RFC 9239).
+inline constexpr MediaTypeEntry media_types[] = {
+    {"3mf", "model/3mf"},
+    {"7z", "application/x-7z-compressed"},
+    {"aac", "audio/aac"},
+    {"apng", "image/apng"},
+    {"avi", "video/x-msvideo"},
+    {"avif", "image/avif"},
+    {"bin", "application/octet-stream"},
+    {"bmp", "image/bmp"},
+    {"br", "application/x-brotli"},
+    {"bz2", "application/x-bzip2"},
+    {"cjs", "text/javascript; charset=utf-8"},
+    {"conf", "text/plain; charset=utf-8"},
+    {"css", "text/css; charset=utf-8"},
+    {"csv", "text/csv; charset=utf-8"},
+    {"dds", "image/vnd.ms-dds"},
+    {"eot", "application/vnd.ms-fontobject"},
+    {"epub", "application/epub+zip"},
+    {"exr", "image/x-exr"},
+    {"flac", "audio/flac"},
+    {"gif", "image/gif"},
+    {"glb", "model/gltf-binary"},
+    {"gltf", "model/gltf+json"},
+    {"gz", "application/gzip"},
+    {"hdr", "image/vnd.radiance"},
+    {"heic", "image/heic"},
+    {"htm", "text/html; charset=utf-8"},
+    {"html", "text/html; charset=utf-8"},
+    {"ico", "image/vnd.microsoft.icon"},
+    {"ics", "text/calendar; charset=utf-8"},
+    {"ini", "text/plain; charset=utf-8"},
+    {"jpeg", "image/jpeg"},
+    {"jpg", "image/jpeg"},
+    {"js", "text/javascript; charset=utf-8"},
+    {"json", "application/json"},
+    {"jsonld", "application/ld+json"},
+    {"jxl", "image/jxl"},
+    {"ktx2", "image/ktx2"},
+    {"log", "text/plain; charset=utf-8"},
+    {"m3u8", "application/vnd.apple.mpegurl"},
+    {"m4a", "audio/mp4"},
+    {"m4v", "video/mp4"},
+    {"map", "application/json"},
+    {"md", "text/markdown; charset=utf-8"},
+    {"mid", "audio/midi"},
+    {"midi", "audio/midi"},
+    {"mjs", "text/javascript; charset=utf-8"},
+    {"mkv", "video/matroska"},
+    {"mov", "video/quicktime"},
+    {"mp3", "audio/mpeg"},
+    {"mp4", "video/mp4"},
+    {"mpd", "application/dash+xml"},
+    {"mpeg", "video/mpeg"},
+    {"mpg", "video/mpeg"},
+    {"mtl", "model/mtl"},
+    {"obj", "model/obj"},
+    {"oga", "audio/ogg"},
+    {"ogg", "audio/ogg"},
+    {"ogv", "video/ogg"},
+    {"opus", "audio/ogg"},
+    {"otf", "font/otf"},
+    {"pdf", "application/pdf"},
+    {"png", "image/png"},
+    {"rtf", "application/rtf"},
+    {"stl", "model/stl"},
+    {"svg", "image/svg+xml"},
+    {"tar", "application/x-tar"},
+    {"tga", "image/x-tga"},
+    {"tif", "image/tiff"},
+    {"tiff", "image/tiff"},
+    {"toml", "application/toml"},
+    {"ts", "video/mp2t"},
+    {"tsv", "text/tab-separated-values; charset=utf-8"},
+    {"ttc", "font/collection"},
+    {"ttf", "font/ttf"},
+    {"txt", "text/plain; charset=utf-8"},
+    {"vtt", "text/vtt; charset=utf-8"},
+    {"wasm", "application/wasm"},
+    {"wav", "audio/wav"},
+    {"weba", "audio/webm"},
+    {"webm", "video/webm"},
+    {"webmanifest", "application/manifest+json"},
+    {"webp", "image/webp"},
+    {"woff", "font/woff"},
+    {"woff2", "font/woff2"},
+    {"xhtml", "application/xhtml+xml"},
+    {"xml", "text/xml; charset=utf-8"},
+    {"yaml", "application/yaml"},
+    {"yml", "application/yaml"},
+    {"zip", "application/zip"},
+    {"zst", "application/zstd"},
+};
+inline constexpr std::size_t media_type_count = sizeof media_types / sizeof media_types[0];
+inline constexpr std::size_t max_extension_size = 11;
+inline constexpr std::string_view unknown_media_type = "application/octet-stream";
+
+constexpr bool media_types_are_in_order() noexcept {
+    for (std::size_t i = 0; i < media_type_count; ++i) {
+        if (media_types[i].extension.size() > max_extension_size
+            || (i > 0 && !(media_types[i - 1].extension < media_types[i].extension))) {
+            return false;
+        }
+    }
+    return true;
+}
+static_assert(media_types_are_in_order(), "the binary search needs the table in order");
+
+/// Takes the next "; name=value" from `rest`; the value is as sent, quotes included. Semicolons
+/// in quoted strings do not separate (RFC 9110 section 5.6.4).
+inline std::string_view next_parameter(std::string_view& rest) noexcept {
+    bool is_quoted = false;
+    std::size_t end = 0;
+    for (; end < rest.size(); ++end) {
+        if (rest[end] == '"') {
+            is_quoted = !is_quoted;
+        } else if (rest[end] == '\\' && is_quoted && end + 1 < rest.size()) {
+            ++end;
+        } else if (rest[end] == ';' && !is_quoted) {
+            break;
+        }
+    }
+    const std::string_view parameter = rest.substr(0, end);
+    rest.remove_prefix(end < rest.size() ? end + 1 : end);
+    return ascii::trim(parameter);
+}
+
+} // namespace detail
+
+PORTHOLE_FN std::string_view media_type_of(std::string_view path) noexcept {
+    const std::size_t mark = path.find_last_of("./\\");
+    if (mark == std::string_view::npos || path[mark] != '.') {
+        return detail::unknown_media_type;
+    }
+    const std::string_view sent = path.substr(mark + 1);
+    if (sent.size() > detail::max_extension_size) {
+        return detail::unknown_media_type;
+    }
+    char lower[detail::max_extension_size] = {};
+    for (std::size_t i = 0; i < sent.size(); ++i) {
+        lower[i] = ascii::to_lower(sent[i]);
+    }
+    const std::string_view extension(lower, sent.size());
+    std::size_t begin = 0;
+    std::size_t end = detail::media_type_count;
+    while (begin < end) {
+        const std::size_t middle = begin + (end - begin) / 2;
+        const int order = detail::media_types[middle].extension.compare(extension);
+        if (order == 0) {
+            return detail::media_types[middle].type;
+        }
+        begin = order < 0 ? middle + 1 : begin;
+        end = order < 0 ? end : middle;
+    }
+    return detail::unknown_media_type;
+}
+
+PORTHOLE_FN std::string_view media_type_essence(std::string_view content_type) noexcept {
+    return ascii::trim(content_type.substr(0, content_type.find(';')));
+}
+
+PORTHOLE_FN std::optional<std::string_view>
+media_type_parameter(std::string_view content_type, std::string_view name) noexcept {
+    const std::size_t semicolon = content_type.find(';');
+    if (semicolon == std::string_view::npos) {
+        return std::nullopt;
+    }
+    std::string_view rest = content_type.substr(semicolon + 1);
+    while (!rest.empty()) {
+        const std::string_view parameter = detail::next_parameter(rest);
+        const std::size_t equals = parameter.find('=');
+        if (equals == std::string_view::npos
+            || !ascii::equals_ignoring_case(parameter.substr(0, equals), name)) {
+            continue;
+        }
+        std::string_view value = parameter.substr(equals + 1);
+        if (value.size() > 1 && value.front() == '"' && value.back() == '"') {
+            value = value.substr(1, value.size() - 2);
+        }
+        return value;
+    }
+    return std::nullopt;
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/parser.inl
+
+// The strict reading of request heads. Where RFC 9112 leaves a recipient the choice between
+// repairing and refusing, this refuses: what two implementations can read in two ways is how
+// requests are smuggled. A common GET is looked at once; the few fields that the head itself
+// depends on are noticed while they are added, so that nothing is searched for afterwards.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Bits of RequestParser::seen_.
+inline constexpr unsigned seen_host = 1u << 0;
+inline constexpr unsigned seen_length = 1u << 1;
+inline constexpr unsigned seen_encoding = 1u << 2;
+inline constexpr unsigned seen_connection = 1u << 3;
+inline constexpr unsigned seen_expect = 1u << 4;
+inline constexpr unsigned seen_upgrade = 1u << 5;
+
+/// Places in a head are 32-bit offsets, whatever the limits say.
+inline std::size_t clamp_to_span(std::size_t limit) noexcept {
+    constexpr std::size_t most = UINT32_MAX / 4;
+    return limit < most ? limit : most;
+}
+
+inline unsigned match_field(std::string_view name, std::string_view wanted, unsigned bit) noexcept {
+    return ascii::to_lower(name.front()) == wanted.front()
+                   && ascii::equals_ignoring_case(name, wanted)
+               ? bit
+               : 0;
+}
+
+/// The bit of a field that the head itself depends on; 0 for all others. `name` is not empty.
+inline unsigned recognize_field(std::string_view name) noexcept {
+    constexpr std::string_view host = "host";
+    constexpr std::string_view expect = "expect";
+    constexpr std::string_view upgrade = "upgrade";
+    constexpr std::string_view connection = "connection";
+    constexpr std::string_view length = "content-length";
+    constexpr std::string_view encoding = "transfer-encoding";
+    switch (name.size()) {
+    case host.size(): return match_field(name, host, seen_host);
+    case expect.size(): return match_field(name, expect, seen_expect);
+    case upgrade.size(): return match_field(name, upgrade, seen_upgrade);
+    case connection.size(): return match_field(name, connection, seen_connection);
+    case length.size(): return match_field(name, length, seen_length);
+    case encoding.size(): return match_field(name, encoding, seen_encoding);
+    default: return 0;
+    }
+}
+
+/// Removes CR LF from the end. False when the LF has no CR before it.
+inline bool strip_line_end(std::string_view& line) noexcept {
+    constexpr std::size_t line_end_size = 2;
+    if (line.size() < line_end_size || line[line.size() - line_end_size] != '\r') {
+        return false;
+    }
+    line.remove_suffix(line_end_size);
+    return true;
+}
+
+/// One behind the line's LF, or 0 when it has not arrived.
+PORTHOLE_FN std::size_t HeadCursor::find_line_end(std::string_view bytes) noexcept {
+    if (scanned >= bytes.size()) {
+        return 0;
+    }
+    const void* const found = std::memchr(bytes.data() + scanned, '\n', bytes.size() - scanned);
+    if (found == nullptr) {
+        scanned = bytes.size();
+        return 0;
+    }
+    return static_cast<std::size_t>(static_cast<const char*>(found) - bytes.data()) + 1;
+}
+
+PORTHOLE_FN ParseStatus HeadCursor::take_start_line(
+    std::string_view bytes, const Limits& limits, std::string_view& line) noexcept {
+    const std::size_t limit = clamp_to_span(limits.max_request_line_bytes);
+    const std::size_t end = find_line_end(bytes);
+    // A line without its end yet has at least one byte to come.
+    const std::size_t known_size = end != 0 ? end - line_begin : bytes.size() - line_begin + 1;
+    if (known_size > limit) {
+        fault = RequestFault::target_too_long;
+        return ParseStatus::failed;
+    }
+    if (end == 0) {
+        return ParseStatus::need_more;
+    }
+    line = bytes.substr(line_begin, known_size);
+    if (!strip_line_end(line)) {
+        fault = RequestFault::bare_line_feed;
+        return ParseStatus::failed;
+    }
+    line_begin = scanned = fields_begin = end;
+    return ParseStatus::complete;
+}
+
+/// Whether the line that begins here, and ends at `end` if that is not 0, passes no limit. The
+/// empty line that ends the head counts for none.
+PORTHOLE_FN bool HeadCursor::has_room_for_line(
+    std::string_view bytes, std::size_t end, const Limits& limits, std::size_t count) noexcept {
+    const std::size_t arrived = bytes.size() - line_begin;
+    if (arrived == 0
+        || (bytes[line_begin] == '\r' && (arrived == 1 || bytes[line_begin + 1] == '\n'))) {
+        return true;
+    }
+    if (count >= limits.max_fields) {
+        fault = RequestFault::too_many_fields;
+        return false;
+    }
+    const std::size_t known_end = end != 0 ? end : bytes.size() + 1;
+    if (known_end - fields_begin > clamp_to_span(limits.max_fields_bytes)) {
+        fault = RequestFault::fields_too_large;
+        return false;
+    }
+    return true;
+}
+
+PORTHOLE_FN HeadCursor::Step HeadCursor::take_field(
+    std::string_view bytes, const Limits& limits, Fields& fields, FieldSpan& field) {
+    const std::size_t end = find_line_end(bytes);
+    if (!has_room_for_line(bytes, end, limits, fields.size())) {
+        return Step::failed;
+    }
+    if (end == 0) {
+        return Step::need_more;
+    }
+    std::string_view line = bytes.substr(line_begin, end - line_begin);
+    if (!strip_line_end(line)) {
+        fault = RequestFault::bare_line_feed;
+        return Step::failed;
+    }
+    if (!line.empty()) {
+        fault = parse_field_line(line, bytes.data(), field);
+        if (fault != RequestFault::none) {
+            return Step::failed;
+        }
+        fields.add(field);
+    }
+    line_begin = scanned = end;
+    return line.empty() ? Step::end : Step::field;
+}
+
+PORTHOLE_FN RequestFault
+parse_field_line(std::string_view line, const char* base, FieldSpan& field) noexcept {
+    std::size_t name_size = 0;
+    while (name_size < line.size() && ascii::is_token_char(line[name_size])) {
+        ++name_size;
+    }
+    if (name_size == 0) {
+        const bool is_folded = !line.empty() && (line.front() == ' ' || line.front() == '\t');
+        return is_folded ? RequestFault::obsolete_folding : RequestFault::bad_field_name;
+    }
+    if (name_size == line.size() || line[name_size] != ':') {
+        return RequestFault::bad_field_name; // RFC 9112 section 5.1: no blank before the colon
+    }
+    const std::string_view value = ascii::trim(line.substr(name_size + 1));
+    if (!ascii::is_field_value(value)) {
+        return RequestFault::bad_field_value;
+    }
+    field.name.at = static_cast<std::uint32_t>(line.data() - base);
+    field.name.size = static_cast<std::uint32_t>(name_size);
+    field.value.at = static_cast<std::uint32_t>(value.data() - base);
+    field.value.size = static_cast<std::uint32_t>(value.size());
+    return RequestFault::none;
+}
+
+/// What is wrong with a version that is neither HTTP/1.1 nor HTTP/1.0 (RFC 9112 section 2.3).
+inline RequestFault judge_version(std::string_view version) noexcept {
+    constexpr std::string_view pattern = "HTTP/d.d";
+    if (version.size() != pattern.size()) {
+        return RequestFault::bad_version;
+    }
+    for (std::size_t i = 0; i < pattern.size(); ++i) {
+        if (pattern[i] == 'd' ? !ascii::is_digit(version[i]) : version[i] != pattern[i]) {
+            return RequestFault::bad_version;
+        }
+    }
+    return RequestFault::unsupported_version;
+}
+
+/// Reads HTTP/1.0 and HTTP/1.1.
+inline RequestFault parse_version(std::string_view version, int& minor_version) noexcept {
+    constexpr std::string_view prefix = "HTTP/1.";
+    if (version.size() == prefix.size() + 1
+        && std::memcmp(version.data(), prefix.data(), prefix.size()) == 0
+        && (version.back() == '1' || version.back() == '0')) {
+        minor_version = version.back() - '0';
+        return RequestFault::none;
+    }
+    return judge_version(version);
+}
+
+PORTHOLE_FN RequestFault
+RequestParser::parse_request_line(std::string_view line, std::size_t at) noexcept {
+    std::size_t method_size = 0;
+    while (method_size < line.size() && ascii::is_token_char(line[method_size])) {
+        ++method_size;
+    }
+    if (method_size == 0 || method_size == line.size()) {
+        return RequestFault::bad_request_line;
+    }
+    if (line[method_size] != ' ') {
+        return RequestFault::bad_method;
+    }
+    const std::size_t target_at = method_size + 1;
+    const std::size_t target_end = line.rfind(' ');
+    if (target_end <= target_at) { // no version, or two spaces in a row
+        return RequestFault::bad_request_line;
+    }
+    const RequestFault version_fault =
+        parse_version(line.substr(target_end + 1), head_.minor_version);
+    if (version_fault != RequestFault::none) {
+        return version_fault;
+    }
+    const std::string_view target = line.substr(target_at, target_end - target_at);
+    if (!ascii::is_visible(target)) {
+        return target.find(' ') == std::string_view::npos ? RequestFault::bad_target
+                                                          : RequestFault::bad_request_line;
+    }
+    head_.method = parse_method(line.substr(0, method_size));
+    head_.method_name.at = static_cast<std::uint32_t>(at);
+    head_.method_name.size = static_cast<std::uint32_t>(method_size);
+    head_.target.at = static_cast<std::uint32_t>(at + target_at);
+    head_.target.size = static_cast<std::uint32_t>(target.size());
+    return RequestFault::none;
+}
+
+PORTHOLE_FN ParseStatus RequestParser::fail(RequestFault fault) noexcept {
+    state_ = State::failed;
+    cursor_.fault = fault;
+    return ParseStatus::failed;
+}
+
+/// One empty line before the request line is forgiven (RFC 9112 section 2.2), since old clients
+/// send one behind a body. What cannot begin a method is refused at its first byte: a TLS
+/// handshake would otherwise wait for a line end that never comes.
+PORTHOLE_FN ParseStatus RequestParser::skip_leading_line(std::string_view bytes) noexcept {
+    constexpr std::string_view line_end = "\r\n";
+    const std::size_t skipped = !bytes.empty() && bytes.front() == '\r' ? line_end.size() : 0;
+    if (skipped != 0 && bytes.size() > 1 && bytes[1] != '\n') {
+        return fail(RequestFault::bad_request_line);
+    }
+    if (bytes.size() <= skipped) {
+        cursor_.scanned = bytes.size();
+        return ParseStatus::need_more;
+    }
+    const char first = bytes[skipped];
+    if (!ascii::is_token_char(first)) {
+        return fail(first == '\n' ? RequestFault::bare_line_feed : RequestFault::bad_request_line);
+    }
+    cursor_.line_begin = cursor_.scanned = skipped;
+    state_ = State::request_line;
+    return ParseStatus::complete;
+}
+
+PORTHOLE_FN ParseStatus RequestParser::read_request_line(std::string_view bytes) noexcept {
+    const std::size_t at = cursor_.line_begin;
+    std::string_view line;
+    const ParseStatus status = cursor_.take_start_line(bytes, *limits_, line);
+    if (status == ParseStatus::failed) {
+        return fail(cursor_.fault);
+    }
+    if (status == ParseStatus::need_more) {
+        return status;
+    }
+    const RequestFault fault = parse_request_line(line, at);
+    if (fault != RequestFault::none) {
+        return fail(fault);
+    }
+    state_ = State::fields;
+    return ParseStatus::complete;
+}
+
+PORTHOLE_FN ParseStatus RequestParser::read_fields(std::string_view bytes) {
+    FieldSpan field;
+    for (;;) {
+        switch (cursor_.take_field(bytes, *limits_, head_.fields, field)) {
+        case HeadCursor::Step::need_more: return ParseStatus::need_more;
+        case HeadCursor::Step::failed: return fail(cursor_.fault);
+        case HeadCursor::Step::field: {
+            const unsigned bit = recognize_field(field.name.in(bytes.data()));
+            if ((bit & seen_host) != 0) {
+                if ((seen_ & seen_host) != 0) {
+                    return fail(RequestFault::repeated_host);
+                }
+                head_.host = field.value;
+                head_.has_host = true;
+            }
+            seen_ |= bit;
+            break;
+        }
+        case HeadCursor::Step::end: {
+            const RequestFault fault = finish_head(bytes.data());
+            if (fault != RequestFault::none) {
+                return fail(fault);
+            }
+            state_ = State::complete;
+            return ParseStatus::complete;
+        }
+        }
+    }
+}
+
+PORTHOLE_FN ParseStatus RequestParser::parse(std::string_view bytes) {
+    ParseStatus status = ParseStatus::need_more;
+    switch (state_) {
+    case State::start:
+        status = skip_leading_line(bytes);
+        if (status != ParseStatus::complete) {
+            return status;
+        }
+        [[fallthrough]];
+    case State::request_line:
+        status = read_request_line(bytes);
+        if (status != ParseStatus::complete) {
+            return status;
+        }
+        [[fallthrough]];
+    case State::fields: return read_fields(bytes);
+    case State::complete: return ParseStatus::complete;
+    case State::failed: break;
+    }
+    return ParseStatus::failed;
+}
+
+PORTHOLE_FN void RequestParser::reset() noexcept {
+    state_ = State::start;
+    seen_ = 0;
+    cursor_ = HeadCursor{};
+    head_.fields.clear();
+    head_.method = Method::other;
+    head_.method_name = head_.target = head_.host = Span{};
+    head_.minor_version = 1;
+    head_.framing = Framing{};
+    head_.has_host = false;
+    head_.keep_alive = true;
+    head_.expects_continue = false;
+    head_.has_upgrade = false;
+}
+
+/// False when an expectation is not 100-continue, the only one there is (RFC 9110 section 10.1.1).
+inline bool expects_only_continue(const Fields& fields) noexcept {
+    bool has_any = false;
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+        const Field field = fields[i];
+        if (recognize_field(field.name) != seen_expect) {
+            continue;
+        }
+        std::string_view rest = field.value;
+        while (const auto element = ascii::next_list_element(rest)) {
+            if (!ascii::equals_ignoring_case(*element, "100-continue")) {
+                return false;
+            }
+            has_any = true;
+        }
+    }
+    return has_any;
+}
+
+PORTHOLE_FN RequestFault RequestParser::finish_head(const char* base) noexcept {
+    head_.fields.set_base(base);
+    if (!head_.has_host) {
+        if (head_.minor_version >= 1) { // RFC 9112 section 3.2
+            return RequestFault::missing_host;
+        }
+    } else {
+        Authority authority;
+        if (!parse_authority(head_.host.in(base), authority)) {
+            return RequestFault::bad_host;
+        }
+    }
+    if ((seen_ & (seen_length | seen_encoding)) != 0) {
+        const RequestFault fault = decide_framing(head_.fields, head_.minor_version, head_.framing);
+        if (fault != RequestFault::none) {
+            return fault;
+        }
+    }
+    head_.keep_alive = head_.minor_version >= 1;
+    if ((seen_ & seen_connection) != 0) {
+        const ConnectionOptions options = read_connection(head_.fields);
+        head_.keep_alive = options.keeps_alive(head_.minor_version);
+        // RFC 9110 section 7.8: an Upgrade in HTTP/1.0 is ignored.
+        head_.has_upgrade =
+            options.has_upgrade && (seen_ & seen_upgrade) != 0 && head_.minor_version >= 1;
+    }
+    if ((seen_ & seen_expect) != 0 && head_.minor_version >= 1) {
+        if (!expects_only_continue(head_.fields)) {
+            return RequestFault::unknown_expectation;
+        }
+        head_.expects_continue = true;
+    }
+    return RequestFault::none;
+}
+
+PORTHOLE_FN ConnectionOptions read_connection(const Fields& fields) noexcept {
+    ConnectionOptions options;
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+        const Field field = fields[i];
+        if (recognize_field(field.name) != seen_connection) {
+            continue;
+        }
+        std::string_view rest = field.value;
+        while (const auto element = ascii::next_list_element(rest)) {
+            options.has_close |= ascii::equals_ignoring_case(*element, "close");
+            options.has_keep_alive |= ascii::equals_ignoring_case(*element, "keep-alive");
+            options.has_upgrade |= ascii::equals_ignoring_case(*element, "upgrade");
+        }
+    }
+    return options;
+}
+
+/// Reads the codings of Transfer-Encoding lines, in their order (RFC 9112 section 6.1).
+struct CodingList {
+    bool has_unknown = false;
+    bool has_chunked = false;
+    bool is_malformed = false;
+
+    void add(std::string_view coding) noexcept {
+        // Nothing may follow chunked, and nothing may be left out between two commas.
+        is_malformed |= has_chunked;
+        if (ascii::equals_ignoring_case(coding, "chunked")) {
+            has_chunked = true;
+            return;
+        }
+        const std::string_view name = ascii::trim(coding.substr(0, coding.find(';')));
+        is_malformed |= !ascii::is_token(name) || ascii::equals_ignoring_case(name, "chunked");
+        has_unknown = true;
+    }
+
+    void add_line(std::string_view value) noexcept {
+        for (;;) {
+            const std::size_t comma = value.find(',');
+            add(ascii::trim(value.substr(0, comma)));
+            if (comma == std::string_view::npos) {
+                return;
+            }
+            value.remove_prefix(comma + 1);
+        }
+    }
+};
+
+PORTHOLE_FN RequestFault
+decide_framing(const Fields& fields, int minor_version, Framing& framing) noexcept {
+    CodingList codings;
+    std::size_t encodings = 0;
+    std::size_t lengths = 0;
+    std::string_view length_text;
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+        const Field field = fields[i];
+        const unsigned bit = recognize_field(field.name);
+        if (bit == seen_length) {
+            ++lengths;
+            length_text = field.value;
+        } else if (bit == seen_encoding) {
+            ++encodings;
+            codings.add_line(field.value);
+        }
+    }
+    framing = Framing{};
+    if (encodings > 0) {
+        if (minor_version < 1) {
+            return RequestFault::encoding_in_http10; // RFC 9112 section 6.1: framing is faulty
+        }
+        if (lengths > 0) {
+            return RequestFault::length_and_encoding;
+        }
+        if (codings.is_malformed) {
+            return RequestFault::bad_transfer_encoding;
+        }
+        if (codings.has_unknown) {
+            return RequestFault::unknown_transfer_encoding;
+        }
+        framing.kind = Framing::Kind::chunked;
+    } else if (lengths > 0) {
+        const auto length = ascii::parse_decimal(length_text);
+        if (lengths > 1 || !length) { // equal ones too: RFC 9110 section 8.6 lets us refuse
+            return RequestFault::bad_content_length;
+        }
+        framing.kind = *length > 0 ? Framing::Kind::length : Framing::Kind::none;
+        framing.length = *length;
+    }
+    return RequestFault::none;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/response_parser.inl
+
+// Heads of answers, for clients. The walk over the lines, the field lines and the framing fields
+// are read by the same functions as those of requests; only what RFC 9112 has differently for
+// answers is here: the status line, and content that ends with the connection.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN ParseStatus ResponseParser::fail(RequestFault fault) noexcept {
+    status_ = ParseStatus::failed;
+    cursor_.fault = fault;
+    return status_;
+}
+
+/// "HTTP/1.1 200 OK"; the reason, and the space before it, may be missing. The line is
+/// the head's first, so its places are the head's.
+PORTHOLE_FN RequestFault ResponseParser::parse_status_line(std::string_view line) noexcept {
+    constexpr std::size_t code_at = std::string_view("HTTP/1.1 ").size();
+    constexpr std::size_t code_size = 3;
+    constexpr int lowest = 100;
+    constexpr int highest = 599;
+    const std::size_t version_size = line.find(' ');
+    if (version_size == std::string_view::npos) {
+        return RequestFault::bad_request_line;
+    }
+    const RequestFault version_fault =
+        parse_version(line.substr(0, version_size), head_.minor_version);
+    if (version_fault != RequestFault::none) {
+        return version_fault;
+    }
+    if (line.size() < code_at + code_size) {
+        return RequestFault::bad_request_line;
+    }
+    const auto code = ascii::parse_decimal(line.substr(code_at, code_size));
+    if (!code || *code < lowest || *code > highest) {
+        return RequestFault::bad_request_line;
+    }
+    head_.status = static_cast<int>(*code);
+    std::string_view reason = line.substr(code_at + code_size);
+    if (!reason.empty()) {
+        if (reason.front() != ' ' || !ascii::is_field_value(reason)) {
+            return RequestFault::bad_request_line;
+        }
+        reason.remove_prefix(1);
+    }
+    head_.reason.at = static_cast<std::uint32_t>(line.size() - reason.size());
+    head_.reason.size = static_cast<std::uint32_t>(reason.size());
+    return RequestFault::none;
+}
+
+/// RFC 9112 section 6.3, for answers. The framing fields are checked also where they do not count.
+PORTHOLE_FN RequestFault
+ResponseParser::finish_head(const char* base, bool is_head_answer) noexcept {
+    head_.fields.set_base(base);
+    const RequestFault fault = decide_framing(head_.fields, head_.minor_version, head_.framing);
+    if (fault != RequestFault::none) {
+        return fault;
+    }
+    head_.keep_alive = read_connection(head_.fields).keeps_alive(head_.minor_version);
+    if (is_head_answer || !status_has_content(head_.status)) {
+        head_.framing = Framing{};
+    } else if (
+        head_.framing.kind == Framing::Kind::none && head_.fields.count("Content-Length") == 0) {
+        head_.framing.kind = Framing::Kind::close;
+        head_.keep_alive = false;
+    }
+    return RequestFault::none;
+}
+
+PORTHOLE_FN ParseStatus ResponseParser::parse(std::string_view bytes, bool is_head_answer) {
+    if (status_ != ParseStatus::need_more) {
+        return status_;
+    }
+    if (!has_status_line_) {
+        std::string_view line;
+        const ParseStatus status = cursor_.take_start_line(bytes, *limits_, line);
+        if (status != ParseStatus::complete) {
+            return status == ParseStatus::failed ? fail(cursor_.fault) : status;
+        }
+        const RequestFault fault = parse_status_line(line);
+        if (fault != RequestFault::none) {
+            return fail(fault);
+        }
+        has_status_line_ = true;
+    }
+    FieldSpan field;
+    for (;;) {
+        switch (cursor_.take_field(bytes, *limits_, head_.fields, field)) {
+        case HeadCursor::Step::need_more: return ParseStatus::need_more;
+        case HeadCursor::Step::failed: return fail(cursor_.fault);
+        case HeadCursor::Step::field: break;
+        case HeadCursor::Step::end: {
+            const RequestFault fault = finish_head(bytes.data(), is_head_answer);
+            if (fault != RequestFault::none) {
+                return fail(fault);
+            }
+            status_ = ParseStatus::complete;
+            return status_;
+        }
+        }
+    }
+}
+
+PORTHOLE_FN void ResponseParser::reset() noexcept {
+    status_ = ParseStatus::need_more;
+    has_status_line_ = false;
+    cursor_ = HeadCursor{};
+    head_.fields.clear();
+    head_.status = 0;
+    head_.minor_version = 1;
+    head_.reason = Span{};
+    head_.framing = Framing{};
+    head_.keep_alive = true;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/chunked.inl
+
+// The strict reading of the chunked coding: sizes, line ends and trailers that two implementations
+// could read in two ways are refused. Chunk extensions have no meaning here, but must have the form
+// that RFC 9112 section 7.1.1 gives them.
+
+#include <algorithm>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Fields that would change how the message is framed, routed, authenticated or read, and so must
+/// not come behind it (RFC 9110 section 6.5.1).
+inline bool is_forbidden_in_trailer(std::string_view name) noexcept {
+    constexpr std::string_view names[] = {
+        "Accept",
+        "Accept-Charset",
+        "Accept-Encoding",
+        "Accept-Language",
+        "Age",
+        "Authorization",
+        "Cache-Control",
+        "Connection",
+        "Content-Disposition",
+        "Content-Encoding",
+        "Content-Language",
+        "Content-Length",
+        "Content-Location",
+        "Content-Range",
+        "Content-Security-Policy",
+        "Content-Type",
+        "Cookie",
+        "Date",
+        "Expect",
+        "Expires",
+        "Forwarded",
+        "From",
+        "Host",
+        "HTTP2-Settings",
+        "Keep-Alive",
+        "Location",
+        "Max-Forwards",
+        "Origin",
+        "Pragma",
+        "Range",
+        "Referer",
+        "Retry-After",
+        "Set-Cookie",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Upgrade",
+        "User-Agent",
+        "Vary",
+        "Via",
+        "Warning",
+        "WWW-Authenticate",
+    };
+    constexpr std::string_view prefixes[] = {
+        "Access-Control-", "If-", "Proxy-", "Sec-", "X-Forwarded-",
+    };
+    for (const std::string_view listed : names) {
+        if (ascii::equals_ignoring_case(name, listed)) {
+            return true;
+        }
+    }
+    for (const std::string_view prefix : prefixes) {
+        if (ascii::equals_ignoring_case(name.substr(0, prefix.size()), prefix)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+inline void skip_blanks(std::string_view& text) noexcept {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) {
+        text.remove_prefix(1);
+    }
+}
+
+inline bool skip_token(std::string_view& text) noexcept {
+    std::size_t size = 0;
+    while (size < text.size() && ascii::is_token_char(text[size])) {
+        ++size;
+    }
+    text.remove_prefix(size);
+    return size > 0;
+}
+
+/// `text` begins with a double quote.
+inline bool skip_quoted_string(std::string_view& text) noexcept {
+    for (std::size_t i = 1; i < text.size(); ++i) {
+        if (text[i] == '"') {
+            text.remove_prefix(i + 1);
+            return true;
+        }
+        if (text[i] == '\\') {
+            ++i;
+        }
+        if (i >= text.size() || !ascii::is_field_value(text.substr(i, 1))) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/// Whether `text`, all that follows the size, has the form of chunk extensions.
+inline bool are_chunk_extensions(std::string_view text) noexcept {
+    while (!text.empty()) {
+        skip_blanks(text);
+        if (text.empty() || text.front() != ';') {
+            return false;
+        }
+        text.remove_prefix(1);
+        skip_blanks(text);
+        if (!skip_token(text)) {
+            return false;
+        }
+        std::string_view behind = text;
+        skip_blanks(behind);
+        if (behind.empty() || behind.front() != '=') {
+            continue;
+        }
+        text = behind.substr(1);
+        skip_blanks(text);
+        const bool is_quoted = !text.empty() && text.front() == '"';
+        if (is_quoted ? !skip_quoted_string(text) : !skip_token(text)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/// The digits at the begin of a chunk-size line, one to sixteen of them, so that no size overflows.
+/// Returns how many they are, or 0 when they are not a size.
+inline std::size_t parse_chunk_size(std::string_view line, std::uint64_t& size) noexcept {
+    constexpr std::size_t max_digits = 16;
+    constexpr unsigned bits_per_digit = 4;
+    std::size_t digits = 0;
+    size = 0;
+    for (; digits < line.size() && ascii::hex_value(line[digits]) >= 0; ++digits) {
+        if (digits == max_digits) {
+            return 0;
+        }
+        size = size << bits_per_digit | static_cast<unsigned>(ascii::hex_value(line[digits]));
+    }
+    return digits;
+}
+
+/// Always false, for the callers' sake.
+PORTHOLE_FN bool ChunkedDecoder::fail(RequestFault fault) noexcept {
+    state_ = State::failed;
+    fault_ = fault;
+    return false;
+}
+
+/// The next line with its line end: in place when all of it is in `bytes`, else from line_, into
+/// which the pieces are collected. Failed when it is longer than `max_bytes`; two bytes never
+/// are, since they may be the empty line that ends the trailer. The caller clears line_ when it is
+/// done with the line.
+PORTHOLE_FN ParseStatus ChunkedDecoder::take_line(
+    std::string_view bytes, std::size_t& consumed, std::size_t max_bytes, std::string_view& line) {
+    const std::string_view rest = bytes.substr(consumed);
+    const std::size_t line_feed = rest.find('\n');
+    const bool has_end = line_feed != std::string_view::npos;
+    const std::string_view piece = has_end ? rest.substr(0, line_feed + 1) : rest;
+    if (piece.empty()) {
+        return ParseStatus::need_more;
+    }
+    constexpr std::string_view empty_line = "\r\n";
+    const std::size_t known_size = line_.size() + piece.size() + (has_end ? 0 : 1);
+    if (known_size > max_bytes && known_size > empty_line.size()) {
+        return ParseStatus::failed;
+    }
+    consumed += piece.size();
+    if (has_end && line_.empty()) {
+        line = piece;
+        return ParseStatus::complete;
+    }
+    line_.append(piece);
+    line = line_;
+    return has_end ? ParseStatus::complete : ParseStatus::need_more;
+}
+
+// Each of the readers below returns whether decode() may go on at once: false when bytes are
+// missing or a rule is broken.
+
+PORTHOLE_FN bool ChunkedDecoder::read_size_line(std::string_view bytes, std::size_t& consumed) {
+    std::string_view line;
+    const ParseStatus status = take_line(bytes, consumed, limits_->max_chunk_line_bytes, line);
+    if (status != ParseStatus::complete) {
+        return status == ParseStatus::failed && fail(RequestFault::bad_chunk);
+    }
+    const std::size_t digits = strip_line_end(line) ? parse_chunk_size(line, left_) : 0;
+    if (digits == 0 || !are_chunk_extensions(line.substr(digits))) {
+        return fail(RequestFault::bad_chunk);
+    }
+    line_.clear();
+    state_ = left_ > 0 ? State::data : State::trailer;
+    return true;
+}
+
+PORTHOLE_FN bool
+ChunkedDecoder::read_data_end(std::string_view bytes, std::size_t& consumed) noexcept {
+    for (; left_ > 0; --left_, ++consumed) {
+        if (consumed == bytes.size()) {
+            return false;
+        }
+        if (bytes[consumed] != chunk_end[chunk_end.size() - static_cast<std::size_t>(left_)]) {
+            return fail(RequestFault::bad_chunk);
+        }
+    }
+    state_ = State::size_line;
+    return true;
+}
+
+PORTHOLE_FN RequestFault ChunkedDecoder::add_trailer_line(std::string_view line) {
+    if (!strip_line_end(line)) {
+        return RequestFault::bad_trailer;
+    }
+    const std::size_t at = trailer_bytes_.size();
+    trailer_bytes_.append(line);
+    FieldSpan field;
+    const std::string_view copy = std::string_view(trailer_bytes_).substr(at);
+    if (parse_field_line(copy, trailer_bytes_.data(), field) != RequestFault::none
+        || is_forbidden_in_trailer(field.name.in(trailer_bytes_.data()))) {
+        return RequestFault::bad_trailer;
+    }
+    trailer_.add(field);
+    return RequestFault::none;
+}
+
+PORTHOLE_FN bool ChunkedDecoder::read_trailer_line(std::string_view bytes, std::size_t& consumed) {
+    std::string_view line;
+    const std::size_t limit = clamp_to_span(limits_->max_trailer_bytes);
+    const ParseStatus status = take_line(bytes, consumed, limit - trailer_size_, line);
+    if (status != ParseStatus::complete) {
+        return status == ParseStatus::failed && fail(RequestFault::trailer_too_large);
+    }
+    if (line == chunk_end) {
+        line_.clear();
+        trailer_.set_base(trailer_bytes_.data());
+        state_ = State::complete;
+        return true;
+    }
+    if (trailer_.size() >= limits_->max_fields) {
+        return fail(RequestFault::trailer_too_large);
+    }
+    trailer_size_ += line.size();
+    const RequestFault fault = add_trailer_line(line);
+    line_.clear();
+    return fault == RequestFault::none || fail(fault);
+}
+
+PORTHOLE_FN ParseStatus
+ChunkedDecoder::decode(std::string_view bytes, std::size_t& consumed, std::string_view& content) {
+    consumed = 0;
+    content = {};
+    bool goes_on = true;
+    while (goes_on) {
+        switch (state_) {
+        case State::size_line: goes_on = read_size_line(bytes, consumed); break;
+        case State::data: {
+            const std::size_t here = bytes.size() - consumed;
+            content = bytes.substr(consumed, left_ < here ? static_cast<std::size_t>(left_) : here);
+            consumed += content.size();
+            left_ -= content.size();
+            if (left_ == 0) {
+                state_ = State::data_end;
+                left_ = chunk_end.size();
+            }
+            return ParseStatus::need_more;
+        }
+        case State::data_end: goes_on = read_data_end(bytes, consumed); break;
+        case State::trailer: goes_on = read_trailer_line(bytes, consumed); break;
+        case State::complete: return ParseStatus::complete;
+        case State::failed: return ParseStatus::failed;
+        }
+    }
+    return state_ == State::failed ? ParseStatus::failed : ParseStatus::need_more;
+}
+
+PORTHOLE_FN void ChunkedDecoder::reset() noexcept {
+    state_ = State::size_line;
+    fault_ = RequestFault::none;
+    left_ = 0;
+    trailer_size_ = 0;
+    line_.clear();
+    trailer_bytes_.clear();
+    trailer_.clear();
+}
+
+PORTHOLE_FN std::size_t write_chunk_head(char* into, std::uint64_t size) noexcept {
+    constexpr char digits[] = "0123456789abcdef";
+    constexpr unsigned bits_per_digit = 4;
+    constexpr std::uint64_t digit_mask = 0xf;
+    std::size_t count = 1;
+    while (count < max_chunk_head_size - chunk_end.size()
+           && size >> (bits_per_digit * static_cast<unsigned>(count)) != 0) {
+        ++count;
+    }
+    for (std::size_t i = count; i > 0; --i) {
+        into[i - 1] = digits[size & digit_mask];
+        size >>= bits_per_digit;
+    }
+    std::copy(chunk_end.begin(), chunk_end.end(), into + count);
+    return count + chunk_end.size();
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/request.inl
+
+// What a handler asks of a request. The target is split when the head is complete, because routing
+// needs it; queries, forms and cookies are looked at when somebody asks.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN RequestFault RequestParts::set_head(RequestHead& new_head, const char* new_base) {
+    base = new_base;
+    head = &new_head;
+    head->fields.set_base(base);
+    has_query = false;
+    has_form = false;
+    path_is_normalized = false;
+    if (!parse_target(head->target.in(base), head->method_name.in(base), target)) {
+        return RequestFault::bad_target;
+    }
+    const bool has_path = target.form == TargetForm::origin || target.form == TargetForm::absolute;
+    if (has_path && path_needs_work(target.path)) {
+        path_bytes.clear();
+        if (!normalize_path(target.path, path_bytes)) {
+            return RequestFault::bad_target;
+        }
+        path_is_normalized = true;
+    }
+    return RequestFault::none;
+}
+
+PORTHOLE_FN void RequestParts::move_to(const char* new_base) noexcept {
+    if (new_base == base || head == nullptr) {
+        return;
+    }
+    base = new_base;
+    head->fields.set_base(base);
+    // The text was accepted before; splitting it again sets every view, and needs no rule about
+    // which of them point into the head.
+    static_cast<void>(parse_target(head->target.in(base), head->method_name.in(base), target));
+}
+
+PORTHOLE_FN void RequestParts::reset() noexcept {
+    base = nullptr;
+    head = nullptr;
+    target = Target{};
+    path_is_normalized = false;
+    path_bytes.clear();
+    parameters.clear();
+    segments.clear();
+    body = {};
+    trailer = nullptr;
+    is_mounted = false;
+    has_query = false;
+    has_form = false;
+}
+
+} // namespace detail
+
+PORTHOLE_FN std::string_view Request::method_name() const noexcept {
+    return parts_->head->method_name.in(parts_->base);
+}
+
+PORTHOLE_FN std::string_view Request::target() const noexcept {
+    return parts_->head->target.in(parts_->base);
+}
+
+PORTHOLE_FN std::string_view Request::path() const noexcept {
+    return parts_->path_is_normalized ? std::string_view(parts_->path_bytes) : parts_->target.path;
+}
+
+PORTHOLE_FN std::string_view Request::mount_path() const noexcept {
+    return parts_->is_mounted ? parts_->mount_path.in(path().data()) : path();
+}
+
+PORTHOLE_FN const FormPairs& Request::query_pairs() const {
+    if (!parts_->has_query) {
+        parts_->query.parse(parts_->target.query);
+        parts_->has_query = true;
+    }
+    return parts_->query;
+}
+
+PORTHOLE_FN std::optional<std::string_view> Request::query(std::string_view name) const {
+    return query_pairs().find(name);
+}
+
+PORTHOLE_FN std::vector<std::string_view> Request::query_all(std::string_view name) const {
+    return query_pairs().find_all(name);
+}
+
+PORTHOLE_FN std::optional<std::string_view> Request::header(std::string_view name) const noexcept {
+    return fields().find(name);
+}
+
+PORTHOLE_FN std::vector<std::string_view> Request::header_all(std::string_view name) const {
+    return fields().find_all(name);
+}
+
+PORTHOLE_FN std::optional<std::string_view> Request::trailer(std::string_view name) const noexcept {
+    return parts_->trailer != nullptr ? parts_->trailer->find(name) : std::nullopt;
+}
+
+PORTHOLE_FN std::optional<std::string_view> Request::cookie(std::string_view name) const noexcept {
+    for (std::size_t i = 0; i < fields().size(); ++i) {
+        const Field field = fields()[i];
+        if (!ascii::equals_ignoring_case(field.name, "Cookie")) {
+            continue;
+        }
+        if (const auto value = find_cookie(field.value, name)) {
+            return value;
+        }
+    }
+    return std::nullopt;
+}
+
+PORTHOLE_FN const FormPairs& Request::form_pairs() const {
+    if (!parts_->has_form) {
+        const auto type = header("Content-Type");
+        parts_->form.clear();
+        if (type
+            && ascii::equals_ignoring_case(
+                media_type_essence(*type), "application/x-www-form-urlencoded")) {
+            parts_->form.parse(parts_->body);
+        }
+        parts_->has_form = true;
+    }
+    return parts_->form;
+}
+
+PORTHOLE_FN std::optional<std::string_view> Request::form(std::string_view name) const {
+    return form_pairs().find(name);
+}
+
+PORTHOLE_FN std::vector<std::string_view> Request::form_all(std::string_view name) const {
+    return form_pairs().find_all(name);
+}
+
+PORTHOLE_FN std::string_view Request::param(std::string_view name) const noexcept {
+    for (const detail::PathParameter& parameter : parts_->parameters) {
+        if (parameter.name == name) {
+            return parameter.value.in(path().data());
+        }
+    }
+    return {};
+}
+
+PORTHOLE_FN std::string_view Request::authority() const noexcept {
+    // RFC 9112 section 3.2.2: the target's authority takes the place of Host.
+    const bool is_in_target =
+        parts_->target.form == TargetForm::absolute || parts_->target.form == TargetForm::authority;
+    return is_in_target ? parts_->target.authority : parts_->head->host.in(parts_->base);
+}
+
+PORTHOLE_FN std::string_view Request::host() const noexcept {
+    Authority split;
+    return parse_authority(authority(), split) ? split.host : std::string_view{};
+}
+
+PORTHOLE_FN bool Request::has_conflicting_host() const noexcept {
+    return parts_->target.form == TargetForm::absolute && parts_->head->has_host
+           && !ascii::equals_ignoring_case(
+               parts_->target.authority, parts_->head->host.in(parts_->base));
+}
+
+PORTHOLE_FN std::string_view Request::http_version() const noexcept {
+    return parts_->head->minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1";
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/response.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What a ResponseParts keeps for the next answer; a larger one was an exception.
+inline constexpr std::size_t kept_body_bytes = 64 * 1024;
+
+inline constexpr std::string_view field_separator = ": ";
+inline constexpr std::string_view line_end = "\r\n";
+
+PORTHOLE_FN void ResponseParts::reset() noexcept {
+    status = 200;
+    is_touched = false;
+    has_overrides = false;
+    must_close = false;
+    is_deferred = false;
+    refused_fields = 0;
+    fields.clear();
+    if (body.capacity() > kept_body_bytes) {
+        std::string().swap(body); // assigning an empty string may keep the memory
+    } else {
+        body.clear();
+    }
+    source.reset();
+    upgrade.reset();
+    upgrade_protocol.clear();
+}
+
+PORTHOLE_FN std::size_t line_size(std::string_view lines) noexcept {
+    const std::size_t end = lines.find('\n');
+    return end == std::string_view::npos ? lines.size() : end + 1;
+}
+
+inline bool line_has_name(std::string_view line, std::string_view name) noexcept {
+    return line.size() > name.size() && line[name.size()] == ':'
+           && ascii::equals_ignoring_case(line.substr(0, name.size()), name);
+}
+
+PORTHOLE_FN std::size_t find_field_line(std::string_view lines, std::string_view name) noexcept {
+    for (std::size_t at = 0; at < lines.size(); at += line_size(lines.substr(at))) {
+        if (line_has_name(lines.substr(at), name)) {
+            return at;
+        }
+    }
+    return std::string_view::npos;
+}
+
+/// Removes the lines of that name among the first `size` bytes.
+inline void remove_field_lines(std::string& lines, std::size_t size, std::string_view name) {
+    std::size_t at = 0;
+    while (at < size) {
+        const std::string_view rest = std::string_view(lines).substr(at);
+        const std::size_t here = line_size(rest);
+        if (line_has_name(rest, name)) {
+            lines.erase(at, here);
+            size -= here;
+        } else {
+            at += here;
+        }
+    }
+}
+
+/// Whose field a name is. Picked by size first, so that most names cost no comparison.
+enum class FieldOwner : unsigned char { handler, shared, connection, server };
+
+inline FieldOwner owner_of_field(std::string_view name) noexcept {
+    const auto is = [name](std::string_view other) {
+        return ascii::equals_ignoring_case(name, other);
+    };
+    switch (name.size()) {
+    case std::string_view("Date").size():
+        return is("Date") ? FieldOwner::shared : FieldOwner::handler;
+    case std::string_view("Server").size():
+        return is("Server") ? FieldOwner::shared : FieldOwner::handler;
+    case std::string_view("Upgrade").size():
+        return is("Upgrade") ? FieldOwner::server : FieldOwner::handler;
+    case std::string_view("Connection").size():
+        if (is("Connection")) {
+            return FieldOwner::connection;
+        }
+        return is("Keep-Alive") ? FieldOwner::server : FieldOwner::handler;
+    case std::string_view("Content-Length").size():
+        return is("Content-Length") ? FieldOwner::server : FieldOwner::handler;
+    case std::string_view("Referrer-Policy").size():
+        return is("Referrer-Policy") ? FieldOwner::shared : FieldOwner::handler;
+    case std::string_view("Transfer-Encoding").size():
+        return is("Transfer-Encoding") ? FieldOwner::server : FieldOwner::handler;
+    case std::string_view("X-Content-Type-Options").size():
+        return is("X-Content-Type-Options") ? FieldOwner::shared : FieldOwner::handler;
+    case std::string_view("Cross-Origin-Resource-Policy").size():
+        return is("Cross-Origin-Resource-Policy") ? FieldOwner::shared : FieldOwner::handler;
+    default: return FieldOwner::handler;
+    }
+}
+
+/// True when `view` lies in `text`, so that changing the one would change the other.
+inline bool points_into(std::string_view view, const std::string& text) noexcept {
+    const std::less<const char*> is_before;
+    return !is_before(view.data(), text.data())
+           && is_before(view.data(), text.data() + text.size());
+}
+
+inline void append_field_line(std::string& lines, std::string_view name, std::string_view value) {
+    if (points_into(name, lines) || points_into(value, lines)) {
+        const std::string name_copy(name);
+        const std::string value_copy(value);
+        append_field_line(lines, name_copy, value_copy);
+        return;
+    }
+    // Grown once and then filled: four appends would check the capacity four times.
+    const std::size_t at = lines.size();
+    lines.resize(at + name.size() + field_separator.size() + value.size() + line_end.size());
+    char* into = lines.data() + at;
+    for (const std::string_view part : {name, field_separator, value, line_end}) {
+        into += part.copy(into, part.size()); // an empty value may have no address
+    }
+}
+
+/// The choke point: every field that reaches the wire by a program's wish passes here (RFC 9110
+/// section 5). Says whether a line may be added; the trimmed value is left in `value`.
+inline bool
+accept_field(ResponseParts& parts, std::string_view name, std::string_view& value) noexcept {
+    value = ascii::trim(value);
+    const bool is_well_formed = ascii::is_token(name) && ascii::is_field_value(value);
+    PORTHOLE_ASSERT(
+        is_well_formed, "a field name is a token, and a value has no CR, LF, NUL or other control");
+    if (!is_well_formed) {
+        ++parts.refused_fields;
+        return false;
+    }
+    switch (owner_of_field(name)) {
+    case FieldOwner::handler: break;
+    case FieldOwner::shared: parts.has_overrides = true; break;
+    case FieldOwner::connection: {
+        const bool is_close = ascii::equals_ignoring_case(value, "close");
+        PORTHOLE_ASSERT(is_close, "the server decides on Connection, but for \"close\"");
+        if (is_close) {
+            parts.must_close = true;
+            parts.is_touched = true;
+        } else {
+            ++parts.refused_fields;
+        }
+        return false;
+    }
+    case FieldOwner::server:
+        PORTHOLE_ASSERT(
+            false, "the server computes Content-Length, Transfer-Encoding, Keep-Alive and Upgrade");
+        ++parts.refused_fields;
+        return false;
+    }
+    parts.is_touched = true;
+    return true;
+}
+
+/// Replaces the lines of that name. Adds before it removes: the value may lie in the old line.
+inline void set_field(ResponseParts& parts, std::string_view name, std::string_view value) {
+    if (!accept_field(parts, name, value)) {
+        return;
+    }
+    const std::size_t before = parts.fields.size();
+    if (points_into(name, parts.fields)) {
+        const std::string name_copy(name);
+        append_field_line(parts.fields, name_copy, value);
+        remove_field_lines(parts.fields, before, name_copy);
+        return;
+    }
+    append_field_line(parts.fields, name, value);
+    remove_field_lines(parts.fields, before, name);
+}
+
+/// header("Content-Type", type), without the checks that this name does not need. A type that is
+/// refused does not leave that of the content before it.
+inline void set_content_type(ResponseParts& parts, std::string_view type) {
+    constexpr std::string_view name = "Content-Type";
+    const std::size_t before = parts.fields.size();
+    type = ascii::trim(type);
+    const bool is_well_formed = ascii::is_field_value(type);
+    PORTHOLE_ASSERT(is_well_formed, "a content type has no CR, LF, NUL or other control");
+    if (is_well_formed) {
+        append_field_line(parts.fields, name, type);
+    } else {
+        ++parts.refused_fields;
+    }
+    if (before != 0) {
+        remove_field_lines(parts.fields, before, name);
+    }
+}
+
+/// What had been the answer's content, or its new owner, is no longer.
+inline void begin_content(ResponseParts& parts) noexcept {
+    parts.is_touched = true;
+    parts.source.reset();
+    parts.upgrade.reset();
+}
+
+/// Each part of an Upgrade value, a name and perhaps a version, is a token (RFC 9110 section 7.8).
+inline bool is_protocol(std::string_view text) noexcept {
+    const std::size_t slash = text.find('/');
+    return ascii::is_token(text.substr(0, slash))
+           && (slash == std::string_view::npos || ascii::is_token(text.substr(slash + 1)));
+}
+
+} // namespace detail
+
+PORTHOLE_FN Response& Response::status(int code) {
+    constexpr int first = 200;
+    constexpr int last = 599;
+    constexpr int internal_server_error = 500;
+    const bool is_final = code >= first && code <= last;
+    PORTHOLE_ASSERT(is_final, "a final status is 200 to 599; 101 comes with upgrade()");
+    parts_->status = is_final ? code : internal_server_error;
+    parts_->is_touched = true;
+    return *this;
+}
+
+PORTHOLE_FN Response& Response::header(std::string_view name, std::string_view value) {
+    detail::set_field(*parts_, name, value);
+    return *this;
+}
+
+PORTHOLE_FN Response& Response::add_header(std::string_view name, std::string_view value) {
+    if (detail::accept_field(*parts_, name, value)) {
+        detail::append_field_line(parts_->fields, name, value);
+    }
+    return *this;
+}
+
+PORTHOLE_FN Response& Response::remove_header(std::string_view name) {
+    if (detail::points_into(name, parts_->fields)) {
+        const std::string name_copy(name);
+        return remove_header(name_copy);
+    }
+    detail::remove_field_lines(parts_->fields, parts_->fields.size(), name);
+    return *this;
+}
+
+PORTHOLE_FN std::optional<std::string_view> Response::header(std::string_view name) const noexcept {
+    const std::string_view lines = parts_->fields;
+    const std::size_t at = detail::find_field_line(lines, name);
+    if (at == std::string_view::npos) {
+        return std::nullopt;
+    }
+    const std::size_t value_at = name.size() + detail::field_separator.size();
+    std::string_view line = lines.substr(at, detail::line_size(lines.substr(at)));
+    line.remove_suffix(detail::line_end.size());
+    return line.substr(value_at);
+}
+
+PORTHOLE_FN Response&
+Response::cookie(std::string_view name, std::string_view value, const CookieOptions& options) {
+    std::string field;
+    const bool is_written = write_cookie(name, value, options, field);
+    PORTHOLE_ASSERT(
+        is_written, "a cookie's name is a token, its value has no blank, quote, comma or "
+                    "semicolon, and a cross-site one is secure");
+    if (!is_written) {
+        ++parts_->refused_fields;
+        return *this;
+    }
+    return add_header("Set-Cookie", field);
+}
+
+PORTHOLE_FN Response& Response::send(std::string_view type, std::string_view bytes) {
+    detail::begin_content(*parts_);
+    parts_->body.assign(bytes);
+    detail::set_content_type(*parts_, type);
+    return *this;
+}
+
+PORTHOLE_FN Response& Response::body(std::string bytes) {
+    detail::begin_content(*parts_);
+    parts_->body = std::move(bytes);
+    return *this;
+}
+
+PORTHOLE_FN Response& Response::send(std::string_view type, std::unique_ptr<BodySource> source) {
+    PORTHOLE_ASSERT(source != nullptr, "a body source is needed; no_content() sends none");
+    detail::begin_content(*parts_);
+    parts_->body.clear();
+    parts_->source = std::move(source);
+    detail::set_content_type(*parts_, type);
+    return *this;
+}
+
+PORTHOLE_FN Response& Response::redirect(std::string_view location, int code) {
+    constexpr int moved_permanently = 301;
+    constexpr int found = 302;
+    constexpr int see_other = 303;
+    constexpr int temporary_redirect = 307;
+    constexpr int permanent_redirect = 308;
+    constexpr int internal_server_error = 500;
+    const bool is_redirect = code == moved_permanently || code == found || code == see_other
+                             || code == temporary_redirect || code == permanent_redirect;
+    PORTHOLE_ASSERT(is_redirect, "a redirect is 301, 302, 303, 307 or 308");
+    const unsigned refused_before = parts_->refused_fields;
+    detail::set_field(*parts_, "Location", location);
+    if (parts_->refused_fields != refused_before) {
+        remove_header("Location");
+        return status(internal_server_error).text("This redirect leads nowhere.\n");
+    }
+    return status(is_redirect ? code : found).text("What you look for is elsewhere.\n");
+}
+
+PORTHOLE_FN Response& Response::no_content() {
+    constexpr int no_content_status = 204;
+    detail::begin_content(*parts_);
+    parts_->body.clear();
+    remove_header("Content-Type");
+    return status(no_content_status);
+}
+
+PORTHOLE_FN Response& Response::close_connection() {
+    parts_->must_close = true;
+    parts_->is_touched = true;
+    return *this;
+}
+
+PORTHOLE_FN Response& Response::reset() {
+    // A deferred answer stays with its Reply, and what was refused is still to be logged.
+    const bool is_deferred = parts_->is_deferred;
+    const unsigned refused_fields = parts_->refused_fields;
+    parts_->reset();
+    parts_->is_deferred = is_deferred;
+    parts_->refused_fields = refused_fields;
+    return *this;
+}
+
+PORTHOLE_FN Response& Response::upgrade(std::string_view protocol, std::shared_ptr<Upgrade> owner) {
+    constexpr int internal_server_error = 500;
+    protocol = ascii::trim(protocol);
+    const bool is_possible = owner != nullptr && detail::is_protocol(protocol);
+    PORTHOLE_ASSERT(is_possible, "an upgrade needs an owner and a protocol such as \"websocket\"");
+    detail::begin_content(*parts_);
+    parts_->body.clear();
+    if (!is_possible) {
+        ++parts_->refused_fields;
+        return status(internal_server_error).text("This upgrade is not possible.\n");
+    }
+    parts_->upgrade_protocol.assign(protocol);
+    parts_->upgrade = std::move(owner);
+    return *this;
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/serializer.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline constexpr std::string_view head_line_end = "\r\n";
+inline constexpr std::string_view date_line_begin = "Date: ";
+inline constexpr std::string_view length_line_begin = "Content-Length: ";
+inline constexpr std::string_view chunked_line = "Transfer-Encoding: chunked\r\n";
+inline constexpr std::string_view close_line = "Connection: close\r\n";
+inline constexpr std::string_view keep_alive_line = "Connection: keep-alive\r\n";
+inline constexpr std::string_view upgrade_lines_begin = "Connection: Upgrade\r\nUpgrade: ";
+
+PORTHOLE_FN DefaultFields::DefaultFields(std::string_view fixed_lines) {
+    lines_.append(fixed_lines).append(date_line_begin);
+    lines_.append(date_size, ' ').append(head_line_end);
+    set_time({});
+}
+
+PORTHOLE_FN void DefaultFields::set_time(std::chrono::system_clock::time_point now) noexcept {
+    write_date(now, lines_.data() + (lines_.size() - head_line_end.size() - date_size));
+}
+
+/// Writes into prepared memory; the caller has counted.
+struct HeadWriter {
+    char* at;
+    void add(std::string_view text) noexcept {
+        std::memcpy(at, text.data(), text.size());
+        at += text.size();
+    }
+    void add_decimal(std::uint64_t value) noexcept { at += ascii::write_decimal(at, value); }
+};
+
+/// RFC 9112 section 6.3, from the sender's side.
+inline AnswerPlan
+plan_answer(const ResponseParts& parts, const AnswerContext& context, int status) noexcept {
+    constexpr int reset_content = 205;
+    AnswerPlan plan;
+    plan.keep_alive = context.keep_alive && !parts.must_close;
+    if (parts.upgrade != nullptr) {
+        plan.keep_alive = true;
+        plan.sends_content = false;
+        return plan;
+    }
+    if (!status_has_content(status)) {
+        plan.sends_content = false;
+        return plan;
+    }
+    plan.sends_content = !context.is_head && status != reset_content;
+    plan.framing.kind = Framing::Kind::length;
+    if (status == reset_content) {
+        return plan; // RFC 9110 section 15.3.6: no content, and Content-Length: 0 says so
+    }
+    if (parts.source == nullptr) {
+        plan.framing.length = parts.body.size();
+    } else if (const auto size = parts.source->size()) {
+        plan.framing.length = *size;
+    } else if (context.minor_version > 0) {
+        plan.framing.kind = Framing::Kind::chunked;
+    } else {
+        plan.framing.kind = Framing::Kind::close;
+        plan.keep_alive = false;
+    }
+    return plan;
+}
+
+inline void add_status_line(HeadWriter& head, int status) noexcept {
+    const std::string_view line = status_line(status);
+    if (!line.empty()) {
+        head.add(line);
+        return;
+    }
+    // RFC 9112 section 4: the reason may be empty, the space before it not.
+    head.add("HTTP/1.1 ");
+    head.add_decimal(static_cast<std::uint64_t>(status));
+    head.add(" \r\n");
+}
+
+/// The server's own fields, without those that the answer sets itself.
+inline void
+add_defaults(HeadWriter& head, const ResponseParts& parts, std::string_view lines) noexcept {
+    if (!parts.has_overrides) {
+        head.add(lines);
+        return;
+    }
+    while (!lines.empty()) {
+        const std::string_view line = lines.substr(0, line_size(lines));
+        const std::string_view name = line.substr(0, line.find(':'));
+        if (find_field_line(parts.fields, name) == std::string_view::npos) {
+            head.add(line);
+        }
+        lines.remove_prefix(line.size());
+    }
+}
+
+inline void add_framing(HeadWriter& head, const Framing& framing) noexcept {
+    switch (framing.kind) {
+    case Framing::Kind::none:
+    case Framing::Kind::close: break;
+    case Framing::Kind::length:
+        head.add(length_line_begin);
+        head.add_decimal(framing.length);
+        head.add(head_line_end);
+        break;
+    case Framing::Kind::chunked: head.add(chunked_line); break;
+    }
+}
+
+inline void add_connection(
+    HeadWriter& head, const ResponseParts& parts, const AnswerContext& context,
+    const AnswerPlan& plan) noexcept {
+    if (parts.upgrade != nullptr) {
+        head.add(upgrade_lines_begin);
+        head.add(parts.upgrade_protocol);
+        head.add(head_line_end);
+    } else if (!plan.keep_alive) {
+        head.add(close_line);
+    } else if (context.minor_version == 0) {
+        head.add(keep_alive_line); // RFC 9112 section 9.3: 1.0 closes unless it is told
+    }
+}
+
+PORTHOLE_FN bool write_head(
+    const ResponseParts& parts, const AnswerContext& context, Buffer& out, AnswerPlan& plan) {
+    constexpr int switching_protocols = 101;
+    // More than the longest status line, framing and connection lines take together.
+    constexpr std::size_t fixed_size = 256;
+    const int status = parts.upgrade != nullptr ? switching_protocols : parts.status;
+    const std::string_view defaults =
+        context.defaults != nullptr ? context.defaults->lines() : std::string_view();
+    char* const begin = out.prepare(
+        fixed_size + defaults.size() + parts.fields.size() + parts.upgrade_protocol.size());
+    if (begin == nullptr) {
+        return false;
+    }
+    plan = plan_answer(parts, context, status);
+    HeadWriter head{begin};
+    add_status_line(head, status);
+    if (!defaults.empty()) {
+        add_defaults(head, parts, defaults);
+    }
+    if (!parts.fields.empty()) {
+        head.add(parts.fields);
+    }
+    add_framing(head, plan.framing);
+    add_connection(head, parts, context, plan);
+    head.add(head_line_end);
+    out.commit(static_cast<std::size_t>(head.at - begin));
+    return true;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/guard.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// The fields that tell where a request comes from, found in one pass.
+struct Gatekeeper::Evidence {
+    std::string_view site;
+    std::string_view mode;
+    std::string_view destination;
+    std::string_view origin;
+    std::string_view authorization;
+    unsigned sites = 0;
+    unsigned origins = 0;
+    unsigned authorizations = 0;
+
+    explicit Evidence(const Fields& fields) noexcept {
+        for (std::size_t i = 0; i < fields.size(); ++i) {
+            look_at(fields[i]);
+        }
+    }
+
+    void look_at(const Field& field) noexcept {
+        constexpr std::string_view origin_name = "origin";
+        constexpr std::string_view authorization_name = "authorization";
+        constexpr std::string_view fetch_prefix = "sec-fetch-";
+        constexpr std::size_t fetch_size = fetch_prefix.size() + 4;
+        if (field.name.size() == fetch_size
+            && ascii::equals_ignoring_case(
+                field.name.substr(0, fetch_prefix.size()), fetch_prefix)) {
+            const std::string_view rest = field.name.substr(fetch_prefix.size());
+            if (ascii::equals_ignoring_case(rest, "site")) {
+                site = field.value;
+                ++sites;
+            } else if (ascii::equals_ignoring_case(rest, "mode")) {
+                mode = field.value;
+            } else if (ascii::equals_ignoring_case(rest, "dest")) {
+                destination = field.value;
+            }
+        } else if (
+            field.name.size() == origin_name.size()
+            && ascii::equals_ignoring_case(field.name, origin_name)) {
+            origin = field.value;
+            ++origins;
+        } else if (
+            field.name.size() == authorization_name.size()
+            && ascii::equals_ignoring_case(field.name, authorization_name)) {
+            authorization = field.value;
+            ++authorizations;
+        }
+    }
+};
+
+inline GuardVerdict refuse_visit(int status, std::string_view sentence) noexcept {
+    GuardVerdict verdict;
+    verdict.kind = GuardVerdict::Kind::refuse;
+    verdict.status = status;
+    verdict.sentence = sentence;
+    return verdict;
+}
+
+PORTHOLE_FN GuardVerdict Gatekeeper::judge(const Request& request, const GuardContext& context) {
+    constexpr int bad_request = 400;
+    constexpr int forbidden = 403;
+    const std::string_view authority = request.authority();
+    if (guard_.checks_host && !is_allowed_host(authority, context.is_exposed)) {
+        return refuse_visit(
+            forbidden, "This server does not go by the name in Host. If it should, add the name to "
+                       "Guard::allowed_hosts.");
+    }
+    if (request.has_conflicting_host()) {
+        return refuse_visit(bad_request, "The request target and Host name different hosts.");
+    }
+    const Evidence evidence(request.fields());
+    GuardVerdict verdict;
+    if (evidence.sites != 0 || evidence.origins != 0) {
+        verdict = judge_origin(request, evidence, context);
+        if (verdict.kind != GuardVerdict::Kind::pass) {
+            return verdict;
+        }
+    }
+    if (context.needs_token || guard_.requires_token) {
+        const GuardVerdict entry = judge_token(request, evidence);
+        if (entry.kind != GuardVerdict::Kind::pass) {
+            return entry;
+        }
+    }
+    return verdict;
+}
+
+PORTHOLE_FN bool Gatekeeper::is_allowed_host(std::string_view authority, bool is_exposed) {
+    if (authority == last_host_ && is_exposed == last_was_exposed_ && !authority.empty()) {
+        return true;
+    }
+    Authority parsed;
+    if (!parse_authority(authority, parsed)) {
+        return false;
+    }
+    std::string_view host = parsed.host;
+    if (host.back() == '.') {
+        host.remove_suffix(1);
+    }
+    constexpr std::string_view local = "localhost";
+    constexpr std::string_view below_local = ".localhost";
+    bool is_allowed = false;
+    std::array<std::uint8_t, 4> ipv4{};
+    std::array<std::uint8_t, 16> ipv6{};
+    if (host.size() > 2 && host.front() == '['
+        && parse_ipv6(host.substr(1, host.size() - 2), ipv6)) {
+        is_allowed = is_loopback(ipv6) || (is_exposed && !is_unspecified(ipv6));
+    } else if (parse_ipv4(host, ipv4)) {
+        is_allowed = is_loopback(ipv4) || (is_exposed && !is_unspecified(ipv4));
+    } else {
+        is_allowed = ascii::equals_ignoring_case(host, local)
+                     || (host.size() > below_local.size()
+                         && ascii::equals_ignoring_case(
+                             host.substr(host.size() - below_local.size()), below_local));
+    }
+    is_allowed = is_allowed || is_listed_host(host);
+    if (is_allowed) {
+        last_host_ = authority;
+        last_was_exposed_ = is_exposed;
+    }
+    return is_allowed;
+}
+
+/// ".tool.test" stands for tool.test and every name below it.
+PORTHOLE_FN bool Gatekeeper::is_listed_host(std::string_view host) const noexcept {
+    for (const std::string& entry : guard_.allowed_hosts) {
+        const std::string_view name = entry;
+        if (!name.empty() && name.front() == '.') {
+            const bool is_same = ascii::equals_ignoring_case(host, name.substr(1));
+            const bool is_below =
+                host.size() > name.size()
+                && ascii::equals_ignoring_case(host.substr(host.size() - name.size()), name);
+            if (is_same || is_below) {
+                return true;
+            }
+        } else if (ascii::equals_ignoring_case(host, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// "http://Host", with the default port left out on both sides, in any case.
+inline bool is_own_origin(
+    std::string_view origin, std::string_view scheme, std::string_view authority) noexcept {
+    constexpr std::string_view separator = "://";
+    const auto without_default_port = [scheme](std::string_view text) {
+        const std::string_view port = scheme == "https" ? ":443" : ":80";
+        const bool has_it =
+            text.size() > port.size() && text.substr(text.size() - port.size()) == port;
+        return has_it ? text.substr(0, text.size() - port.size()) : text;
+    };
+    if (origin.size() <= scheme.size() + separator.size()
+        || !ascii::equals_ignoring_case(origin.substr(0, scheme.size()), scheme)
+        || origin.substr(scheme.size(), separator.size()) != separator) {
+        return false;
+    }
+    return ascii::equals_ignoring_case(
+        without_default_port(origin.substr(scheme.size() + separator.size())),
+        without_default_port(authority));
+}
+
+PORTHOLE_FN GuardVerdict Gatekeeper::judge_origin(
+    const Request& request, const Evidence& evidence, const GuardContext& context) const {
+    constexpr int forbidden = 403;
+    GuardVerdict verdict;
+    for (const std::string& allowed : guard_.allowed_origins) {
+        if (evidence.origins == 1 && evidence.origin == allowed) {
+            verdict.origin = &allowed;
+        }
+    }
+    if (verdict.origin != nullptr) {
+        const bool is_preflight = request.method() == Method::options
+                                  && request.header("Access-Control-Request-Method").has_value();
+        verdict.kind = is_preflight ? GuardVerdict::Kind::preflight : GuardVerdict::Kind::pass;
+        return verdict;
+    }
+    if (guard_.checks_fetch_metadata && evidence.sites != 0) {
+        const bool is_own = evidence.site == "same-origin" || evidence.site == "none";
+        const bool is_other = evidence.site == "same-site" || evidence.site == "cross-site";
+        const bool is_read = request.method() == Method::get || request.method() == Method::head;
+        const bool is_link =
+            is_read && evidence.mode == "navigate" && evidence.destination == "document";
+        if (evidence.sites != 1 || !(is_own || (is_other && is_link))) {
+            return refuse_visit(
+                forbidden,
+                "A page of another site sent this request (Sec-Fetch-Site). If it may, add "
+                "its origin to Guard::allowed_origins.");
+        }
+    }
+    if (guard_.checks_origin && evidence.origins != 0
+        && (evidence.origins != 1
+            || !is_own_origin(evidence.origin, context.scheme, request.authority()))) {
+        return refuse_visit(
+            forbidden,
+            "A page of another origin sent this request (Origin). If it may, add the origin "
+            "to Guard::allowed_origins.");
+    }
+    return verdict;
+}
+
+PORTHOLE_FN GuardVerdict
+Gatekeeper::judge_token(const Request& request, const Evidence& evidence) const {
+    constexpr int unauthorized = 401;
+    constexpr std::string_view bearer = "Bearer ";
+    if (token_.empty()) {
+        return refuse_visit(unauthorized, "This server has no token and lets nobody in.");
+    }
+    if (evidence.authorizations == 1 && evidence.authorization.size() > bearer.size()
+        && ascii::equals_ignoring_case(evidence.authorization.substr(0, bearer.size()), bearer)
+        && equals_in_constant_time(evidence.authorization.substr(bearer.size()), token_)) {
+        return {};
+    }
+    const auto session = request.cookie(session_cookie_name(request));
+    if (session && equals_in_constant_time(*session, session_)) {
+        return {};
+    }
+    if (request.method() == Method::get) {
+        const auto given = request.query("token");
+        if (given && equals_in_constant_time(*given, token_)) {
+            GuardVerdict verdict;
+            verdict.kind = GuardVerdict::Kind::login;
+            return verdict;
+        }
+    }
+    return refuse_visit(
+        unauthorized,
+        "This server wants its token: open the address with ?token= that it printed, or "
+        "send Authorization: Bearer.");
+}
+
+/// Cookies ignore ports, so the name carries it: two servers on one machine keep two sessions.
+PORTHOLE_FN std::string Gatekeeper::session_cookie_name(const Request& request) const {
+    Authority authority;
+    std::string name = "porthole-session";
+    if (parse_authority(request.authority(), authority) && authority.has_port) {
+        name += "-" + std::to_string(authority.port);
+    }
+    return name;
+}
+
+PORTHOLE_FN bool Gatekeeper::make_secrets() {
+    constexpr std::size_t secret_size = 32;
+    char bytes[2 * secret_size];
+    if (!session_.empty()) {
+        return true;
+    }
+    if (!fill_random(bytes, sizeof bytes)) {
+        return false;
+    }
+    session_ = base64url({bytes, secret_size});
+    token_ = guard_.token.empty() ? base64url({bytes + secret_size, secret_size}) : guard_.token;
+    return true;
+}
+
+PORTHOLE_FN Error no_secrets() {
+    return Error(
+        ErrorCode::system, "getentropy", "the server's token",
+        "without random bytes there is no token, and without a token nobody is let in");
+}
+
+PORTHOLE_FN bool equals_in_constant_time(std::string_view a, std::string_view b) noexcept {
+    if (a.size() != b.size()) {
+        return false;
+    }
+    volatile unsigned char difference = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        difference = static_cast<unsigned char>(difference | (a[i] ^ b[i]));
+    }
+    return difference == 0;
+}
+
+PORTHOLE_FN std::string redact_token(std::string_view target) {
+    constexpr std::string_view parameter = "token=";
+    std::string redacted;
+    std::size_t begin = 0;
+    while (begin < target.size()) {
+        const std::size_t at = target.find(parameter, begin);
+        const bool is_found = at != std::string_view::npos;
+        const bool is_parameter =
+            is_found && at != 0 && (target[at - 1] == '?' || target[at - 1] == '&');
+        const std::size_t end = is_found ? at + parameter.size() : target.size();
+        redacted.append(target.substr(begin, end - begin));
+        begin = end;
+        if (is_parameter) {
+            redacted += "***";
+            const std::size_t next = target.find('&', begin);
+            begin = next == std::string_view::npos ? target.size() : next;
+        }
+    }
+    return redacted;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/router.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+struct RouteNode {
+    std::string segment; ///< of a literal
+    std::vector<std::unique_ptr<RouteNode>> literals;
+    std::unique_ptr<RouteNode> parameter;
+    std::vector<std::unique_ptr<Route>> routes;    ///< that end here, the oldest first
+    std::vector<std::unique_ptr<Route>> wildcards; ///< that take everything below
+    std::vector<std::unique_ptr<Route>> mounts;    ///< that take everything below, and this
+};
+
+PORTHOLE_FN Router::Router() {
+    hosts_.push_back(std::unique_ptr<RouteNode>(new RouteNode));
+    host_names_.emplace_back();
+    scopes_.push_back(std::unique_ptr<RouteScope>(new RouteScope));
+}
+
+PORTHOLE_FN Router::~Router() = default;
+
+PORTHOLE_FN RouteScope& Router::add_scope(RouteScope& parent, std::string_view prefix) {
+    while (!prefix.empty() && prefix.back() == '/') {
+        prefix.remove_suffix(1);
+    }
+    std::unique_ptr<RouteScope> scope(new RouteScope);
+    scope->parent = &parent;
+    scope->host = parent.host;
+    scope->prefix = parent.prefix;
+    scope->prefix += prefix;
+    scopes_.push_back(std::move(scope));
+    return *scopes_.back();
+}
+
+PORTHOLE_FN RouteScope& Router::add_host(std::string_view name) {
+    std::string folded;
+    for (const char c : name) {
+        folded.push_back(ascii::to_lower(c));
+    }
+    if (!folded.empty() && folded.back() == '.') {
+        folded.pop_back();
+    }
+    std::size_t index = 0;
+    while (index < host_names_.size() && host_names_[index] != folded) {
+        ++index;
+    }
+    if (index == host_names_.size()) {
+        host_names_.push_back(std::move(folded));
+        hosts_.push_back(std::unique_ptr<RouteNode>(new RouteNode));
+    }
+    RouteScope& scope = add_scope(root(), {});
+    scope.host = index;
+    return scope;
+}
+
+/// Exact names before "*.suffix" ones, longer suffixes before shorter ones; 0 when none fits.
+PORTHOLE_FN std::size_t Router::host_index(std::string_view host) const noexcept {
+    if (!host.empty() && host.back() == '.') {
+        host.remove_suffix(1);
+    }
+    std::size_t best = 0;
+    std::size_t best_size = 0;
+    for (std::size_t i = 1; i < host_names_.size(); ++i) {
+        const std::string_view name = host_names_[i];
+        if (ascii::equals_ignoring_case(name, host)) {
+            return i;
+        }
+        const bool is_suffix = name.size() > 1 && name[0] == '*' && host.size() >= name.size();
+        if (is_suffix && name.size() > best_size
+            && ascii::equals_ignoring_case(
+                name.substr(1), host.substr(host.size() - name.size() + 1))) {
+            best = i;
+            best_size = name.size();
+        }
+    }
+    return best;
+}
+
+/// Walks down the pattern's segments, making the nodes that are missing, and notes the names. Null
+/// when the pattern breaks a rule.
+PORTHOLE_FN RouteNode* Router::find_node(RouteNode& root, std::string_view pattern, Route& route) {
+    if (pattern.empty() || pattern.front() != '/') {
+        return nullptr;
+    }
+    RouteNode* node = &root;
+    while (!pattern.empty()) {
+        pattern.remove_prefix(1); // the slash
+        const std::string_view segment = pattern.substr(0, pattern.find('/'));
+        pattern.remove_prefix(segment.size());
+        const char kind = segment.empty() ? '/' : segment.front();
+        if (kind == '*') {
+            route.names.emplace_back(segment.size() == 1 ? segment : segment.substr(1));
+            return pattern.empty() ? node : nullptr;
+        }
+        if (kind == ':') {
+            if (segment.size() == 1) {
+                return nullptr;
+            }
+            route.names.emplace_back(segment.substr(1));
+            if (!node->parameter) {
+                node->parameter.reset(new RouteNode);
+            }
+            node = node->parameter.get();
+            continue;
+        }
+        RouteNode* next = nullptr;
+        for (const std::unique_ptr<RouteNode>& literal : node->literals) {
+            next = literal->segment == segment ? literal.get() : next;
+        }
+        if (next == nullptr) {
+            node->literals.push_back(std::unique_ptr<RouteNode>(new RouteNode));
+            next = node->literals.back().get();
+            next->segment = segment;
+        }
+        node = next;
+    }
+    return node;
+}
+
+PORTHOLE_FN Route* Router::add(
+    RouteScope& scope, std::string_view method_name, std::string_view pattern, Error& error) {
+    const std::string whole = scope.prefix + std::string(pattern);
+    std::unique_ptr<Route> route(new Route);
+    RouteNode* node = nullptr;
+    if (ascii::is_token(method_name) && !pattern.empty() && pattern.front() == '/') {
+        node = find_node(*hosts_[scope.host], whole, *route);
+    }
+    if (node == nullptr) {
+        error = Error(
+            ErrorCode::bad_pattern, "route", std::string(method_name) + " " + whole,
+            "a pattern begins with '/', and ':name' and a last '*name' are whole segments");
+        return nullptr;
+    }
+    route->id = next_id_++;
+    route->method = parse_method(method_name);
+    route->method_name = method_name;
+    route->scope = &scope;
+    const bool is_wildcard = whole.find("/*") != std::string::npos;
+    auto& list = is_wildcard ? node->wildcards : node->routes;
+    list.push_back(std::move(route));
+    return list.back().get();
+}
+
+PORTHOLE_FN Error
+Router::add_mount(RouteScope& scope, std::string_view prefix, std::unique_ptr<Mount> mount) {
+    while (!prefix.empty() && prefix.back() == '/') {
+        prefix.remove_suffix(1);
+    }
+    const std::string whole = scope.prefix + std::string(prefix);
+    std::unique_ptr<Route> route(new Route);
+    const bool has_wildcard = whole.find("/*") != std::string::npos;
+    const bool is_absolute = prefix.empty() || prefix.front() == '/';
+    RouteNode* node = nullptr;
+    if (!has_wildcard && is_absolute) {
+        node = whole.empty() ? hosts_[scope.host].get()
+                             : find_node(*hosts_[scope.host], whole, *route);
+    }
+    if (node == nullptr || mount == nullptr) {
+        return Error(
+            ErrorCode::bad_pattern, "mount", whole, "a prefix begins with '/' and has no wildcard");
+    }
+    for (const char c : whole) {
+        route->prefix_segments += c == '/' ? 1 : 0;
+    }
+    route->id = next_id_++;
+    route->scope = &scope;
+    route->mount = std::move(mount);
+    node->mounts.push_back(std::move(route));
+    return {};
+}
+
+template <class Predicate>
+PORTHOLE_FN bool Router::remove_if(RouteNode& node, const Predicate& predicate) {
+    bool has_removed = false;
+    for (auto* list : {&node.routes, &node.wildcards, &node.mounts}) {
+        for (std::size_t i = list->size(); i > 0; --i) {
+            if (predicate(node, *(*list)[i - 1])) {
+                std::unique_ptr<Route> route = std::move((*list)[i - 1]);
+                list->erase(list->begin() + static_cast<std::ptrdiff_t>(i - 1));
+                retire(std::move(route));
+                has_removed = true;
+            }
+        }
+    }
+    for (const std::unique_ptr<RouteNode>& literal : node.literals) {
+        has_removed |= remove_if(*literal, predicate);
+    }
+    if (node.parameter) {
+        has_removed |= remove_if(*node.parameter, predicate);
+    }
+    return has_removed;
+}
+
+PORTHOLE_FN void Router::retire(std::unique_ptr<Route> route) {
+    if (route.get() == running_route_) {
+        retired_routes_.push_back(std::move(route));
+    }
+}
+
+PORTHOLE_FN void Router::leave() noexcept {
+    running_scope_ = nullptr;
+    running_route_ = nullptr;
+    if (!retired_routes_.empty() || !retired_before_.empty() || !retired_after_.empty()) {
+        retired_routes_.clear();
+        retired_before_.clear();
+        retired_after_.clear();
+    }
+}
+
+PORTHOLE_FN bool Router::remove(std::uint32_t id) {
+    for (const std::unique_ptr<RouteNode>& host : hosts_) {
+        if (remove_if(*host, [id](const RouteNode&, const Route& r) { return r.id == id; })) {
+            return true;
+        }
+    }
+    return false;
+}
+
+PORTHOLE_FN bool Router::remove_mount(RouteScope& scope, std::string_view prefix) {
+    while (!prefix.empty() && prefix.back() == '/') {
+        prefix.remove_suffix(1);
+    }
+    const std::string whole = scope.prefix + std::string(prefix);
+    Route scratch;
+    RouteNode* root = hosts_[scope.host].get();
+    RouteNode* place = whole.empty() ? root : find_node(*root, whole, scratch);
+    if (place == nullptr) {
+        return false;
+    }
+    return remove_if(*place, [place](const RouteNode& node, const Route& route) {
+        return &node == place && route.mount != nullptr;
+    });
+}
+
+PORTHOLE_FN void Router::clear(RouteScope& scope) {
+    const auto is_within = [&scope](const RouteScope* inner) {
+        while (inner != nullptr && inner != &scope) {
+            inner = inner->parent;
+        }
+        return inner != nullptr;
+    };
+    for (const std::unique_ptr<RouteNode>& host : hosts_) {
+        remove_if(*host, [&is_within](const RouteNode&, const Route& route) {
+            return is_within(route.scope);
+        });
+    }
+    for (const std::unique_ptr<RouteScope>& each : scopes_) {
+        if (is_within(each.get())) {
+            clear_hooks(*each);
+        }
+    }
+}
+
+PORTHOLE_FN void Router::clear_hooks(RouteScope& scope) {
+    for (const RouteScope* each = running_scope_; each != nullptr; each = each->parent) {
+        if (each == &scope) { // one of them may be running
+            for (std::unique_ptr<BeforeHook>& hook : scope.before) {
+                retired_before_.push_back(std::move(hook));
+            }
+            for (std::unique_ptr<AfterHook>& hook : scope.after) {
+                retired_after_.push_back(std::move(hook));
+            }
+        }
+    }
+    scope.before.clear();
+    scope.after.clear();
+}
+
+PORTHOLE_FN Route* Router::find(std::uint32_t id) noexcept {
+    Route* found = nullptr;
+    const auto look = [&](auto& self, RouteNode& node) -> void {
+        for (auto* list : {&node.routes, &node.wildcards}) {
+            for (const std::unique_ptr<Route>& route : *list) {
+                found = route->id == id ? route.get() : found;
+            }
+        }
+        for (const std::unique_ptr<RouteNode>& literal : node.literals) {
+            self(self, *literal);
+        }
+        if (node.parameter) {
+            self(self, *node.parameter);
+        }
+    };
+    for (const std::unique_ptr<RouteNode>& host : hosts_) {
+        look(look, *host);
+    }
+    return found;
+}
+
+/// One request on its way down a tree. Segments are places in the path that handlers see, so an
+/// encoded slash in a segment does not split it.
+struct Router::Search {
+    RequestParts& parts;
+    std::string_view path;
+    Method method;
+    std::string_view method_name;
+    std::string* allowed = nullptr; ///< when set: collect methods instead of matching
+
+    /// The path's segments behind its first slash. A path that had to be normalized is split by its
+    /// raw segments, whose decoded sizes are known.
+    void split() {
+        std::vector<Span>& segments = parts.segments;
+        segments.clear();
+        if (!parts.path_is_normalized) {
+            std::size_t begin = 1;
+            for (;;) {
+                const std::size_t slash = path.find('/', begin);
+                const std::size_t end = slash == std::string_view::npos ? path.size() : slash;
+                add_segment(begin, end - begin);
+                if (slash == std::string_view::npos) {
+                    return;
+                }
+                begin = slash + 1;
+            }
+        }
+        split_normalized(parts.target.path);
+    }
+
+    void split_normalized(std::string_view raw) {
+        std::vector<Span>& segments = parts.segments;
+        std::size_t begin = 1;
+        bool ends_with_dots = false;
+        while (!raw.empty()) {
+            raw.remove_prefix(1); // the slash
+            const std::string_view segment = raw.substr(0, raw.find('/'));
+            raw.remove_prefix(segment.size());
+            const std::size_t dots = count_dots(segment);
+            ends_with_dots = dots == 1 || dots == 2;
+            if (dots == 2 && !segments.empty()) {
+                begin = segments.back().at;
+                segments.pop_back();
+            }
+            if (!ends_with_dots) {
+                const std::size_t size = decoded_size(segment);
+                add_segment(begin, size);
+                begin += size + 1;
+            }
+        }
+        if (ends_with_dots) {
+            add_segment(begin, 0);
+        }
+    }
+
+    void add_segment(std::size_t at, std::size_t size) {
+        parts.segments.push_back(
+            Span{static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(size)});
+    }
+
+    static std::size_t decoded_size(std::string_view segment) noexcept {
+        std::size_t size = segment.size();
+        for (const char c : segment) {
+            size -= c == '%' ? 2 : 0;
+        }
+        return size;
+    }
+
+    /// 1 for "." and 2 for "..", however encoded; 0 for anything else.
+    static std::size_t count_dots(std::string_view segment) noexcept {
+        std::size_t dots = 0;
+        while (!segment.empty()) {
+            const bool is_encoded =
+                segment.size() >= 3 && ascii::equals_ignoring_case(segment.substr(0, 3), "%2e");
+            if (!is_encoded && segment.front() != '.') {
+                return 0;
+            }
+            segment.remove_prefix(is_encoded ? 3 : 1);
+            ++dots;
+        }
+        return dots <= 2 ? dots : 0;
+    }
+
+    bool takes(const Route& route, bool as_get) const noexcept {
+        if (route.method_name.empty()) {
+            return true;
+        }
+        if (as_get) {
+            return route.method == Method::get;
+        }
+        return route.method == method
+               && (method != Method::other || route.method_name == method_name);
+    }
+
+    /// The newest route of the list that takes the method; GET's for HEAD when there is none.
+    Route* pick(const std::vector<std::unique_ptr<Route>>& list) {
+        if (allowed != nullptr) {
+            for (const std::unique_ptr<Route>& route : list) {
+                add_allowed(*route);
+            }
+            return nullptr;
+        }
+        for (const bool as_get : {false, true}) {
+            if (as_get && method != Method::head) {
+                break;
+            }
+            for (std::size_t i = list.size(); i > 0; --i) {
+                if (takes(*list[i - 1], as_get)) {
+                    return list[i - 1].get();
+                }
+            }
+        }
+        return nullptr;
+    }
+
+    void add_allowed(const Route& route) {
+        const auto add = [this](std::string_view name) {
+            if (!ascii::list_has(*allowed, name)) {
+                *allowed += allowed->empty() ? "" : ", ";
+                *allowed += name;
+            }
+        };
+        if (!route.method_name.empty()) {
+            add(route.method_name);
+        }
+        if (route.method == Method::get) {
+            add("HEAD");
+        }
+    }
+
+    Route* descend(const RouteNode& node, std::size_t depth) {
+        const std::vector<Span>& segments = parts.segments;
+        const std::size_t parameters = parts.parameters.size();
+        if (depth == segments.size()) {
+            Route* route = pick(node.routes);
+            return route != nullptr ? route : finish_mount(pick(node.mounts), depth);
+        }
+        const std::string_view segment = segments[depth].in(path.data());
+        for (const std::unique_ptr<RouteNode>& literal : node.literals) {
+            if (literal->segment == segment) {
+                if (Route* route = descend(*literal, depth + 1)) {
+                    return route;
+                }
+            }
+        }
+        if (node.parameter && !segment.empty()) {
+            parts.parameters.push_back(PathParameter{{}, segments[depth]});
+            if (Route* route = descend(*node.parameter, depth + 1)) {
+                return route;
+            }
+            parts.parameters.resize(parameters);
+        }
+        if (Route* route = pick(node.wildcards)) {
+            const auto at = segments[depth].at;
+            const auto size = static_cast<std::uint32_t>(path.size() - at);
+            parts.parameters.push_back(PathParameter{{}, Span{at, size}});
+            return route;
+        }
+        return finish_mount(pick(node.mounts), depth);
+    }
+
+    /// What is below the prefix begins with its slash; nothing is below when the path is the
+    /// prefix.
+    Route* finish_mount(Route* route, std::size_t depth) noexcept {
+        if (route != nullptr) {
+            const bool has_rest = depth < parts.segments.size();
+            const std::size_t at =
+                has_rest ? parts.segments[depth].at - std::size_t{1} : path.size();
+            parts.is_mounted = true;
+            parts.mount_path =
+                Span{static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(path.size() - at)};
+        }
+        return route;
+    }
+};
+
+PORTHOLE_FN Route* Router::match(RequestParts& parts, std::string_view host) {
+    const Request request(parts);
+    parts.parameters.clear();
+    parts.is_mounted = false;
+    if (parts.target.path.empty() || parts.target.path.front() != '/') {
+        return nullptr; // OPTIONS *
+    }
+    Search search{parts, request.path(), request.method(), request.method_name()};
+    search.split();
+    const std::size_t index = hosts_.size() == 1 ? 0 : host_index(host);
+    Route* route = search.descend(*hosts_[index], 0);
+    if (route == nullptr && index != 0) {
+        route = search.descend(*hosts_[0], 0);
+    }
+    if (route != nullptr) {
+        for (std::size_t i = 0; i < parts.parameters.size(); ++i) {
+            parts.parameters[i].name = route->names[i];
+        }
+    }
+    return route;
+}
+
+PORTHOLE_FN std::string Router::allowed_methods(RequestParts& parts, std::string_view host) {
+    const Request request(parts);
+    std::string allowed;
+    if (parts.segments.empty() || parts.target.path.empty() || parts.target.path.front() != '/') {
+        return allowed;
+    }
+    Search search{parts, request.path(), request.method(), request.method_name(), &allowed};
+    const std::size_t index = hosts_.size() == 1 ? 0 : host_index(host);
+    search.descend(*hosts_[index], 0);
+    if (index != 0) {
+        search.descend(*hosts_[0], 0);
+    }
+    parts.parameters.clear();
+    if (!allowed.empty()) {
+        allowed += ascii::list_has(allowed, "OPTIONS") ? "" : ", OPTIONS";
+    }
+    return allowed;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/mailbox.inl
+
+// porthole/server/mailbox.hpp
+
+// How other threads reach the thread that ticks: letters, which are functions, put down under a
+// lock and run inside the next tick. The tick itself looks at one atomic when nothing has come. The
+// mailbox is shared with every Reply, so that one which outlives the server finds it closed instead
+// of gone.
+
+#include <deque>
+#include <mutex>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class Mailbox {
+public:
+    using Letter = std::function<void()>;
+
+    Error open() { return waker_.open(); }
+    /// Throws the letters away; later ones are not taken.
+    void close() noexcept;
+
+    /// Any thread.
+    void put(Letter letter);
+    /// Any thread: the next tick is a stop. Allowed in a signal handler.
+    void request_stop() noexcept;
+    bool is_stop_requested() const noexcept { return stop_.load(std::memory_order_acquire); }
+    void forget_stop() noexcept { stop_.store(false, std::memory_order_release); }
+
+    // For the thread that ticks:
+    bool has_letters() const noexcept { return has_letters_.load(std::memory_order_acquire); }
+    /// Takes all that has come.
+    void take(std::deque<Letter>& into);
+    Waker& waker() noexcept { return waker_; }
+    /// While true, put() and request_stop() make the waker's descriptor readable. A server that is
+    /// only ticked has no use for it, and saves its callers a system call.
+    void set_waking(bool is_waking) noexcept { is_waking_.store(is_waking); }
+
+private:
+    std::mutex mutex_;
+    std::deque<Letter> letters_;
+    bool is_closed_ = false;
+    std::atomic<bool> has_letters_{false};
+    std::atomic<bool> stop_{false};
+    std::atomic<bool> is_waking_{false};
+    Waker waker_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN void Mailbox::close() noexcept {
+    std::deque<Letter> dropped;
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        is_closed_ = true;
+        dropped.swap(letters_);
+        has_letters_.store(false, std::memory_order_release);
+        waker_.close();
+    }
+    // The letters die here, outside the lock: what they own may put letters of its own.
+}
+
+PORTHOLE_FN void Mailbox::put(Letter letter) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (is_closed_) {
+        return;
+    }
+    letters_.push_back(std::move(letter));
+    has_letters_.store(true); // before is_waking_ is read: the waiting thread does it the other way
+    if (is_waking_.load()) {
+        waker_.wake();
+    }
+}
+
+PORTHOLE_FN void Mailbox::request_stop() noexcept {
+    stop_.store(true);
+    if (is_waking_.load()) {
+        waker_.wake();
+    }
+}
+
+PORTHOLE_FN void Mailbox::take(std::deque<Letter>& into) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    has_letters_.store(false, std::memory_order_release);
+    while (!letters_.empty()) {
+        into.push_back(std::move(letters_.front()));
+        letters_.pop_front();
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/reply.inl
+
+// porthole/server/core.hpp
+
+// What a Server owns: listeners, connections, watched descriptors, timers, the mailbox, and the
+// loop that gives each of them its turn. Connections know it as the provider of shared memory and
+// of time.
+
+// porthole/server/connection.hpp
+
+// One connection: bytes in, requests, answers, bytes out, one bounded turn at a time. It owns
+// memory only while a request is partial or an answer is on its way; an idle one has none. It never
+// destroys itself: it asks the core to bury it, and the core does so when no call on it is left.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class Connection;
+class ServerCore;
+struct ReplyState;
+struct RouteScope;
+
+struct ReadyTag {};
+struct OpenTag {};
+struct IdleTag {};
+
+/// Something that gets turns: a connection, a listener, a watched descriptor.
+class Pollable : public ListLink<ReadyTag> {
+public:
+    /// One unit of work.
+    virtual void serve(Readiness ready) = 0;
+    /// It threw, which only a failing allocation does: give up what it holds.
+    virtual void drop() noexcept = 0;
+
+    void add_readiness(Readiness more) noexcept {
+        ready_.read |= more.read;
+        ready_.write |= more.write;
+        ready_.hangup |= more.hangup;
+        ready_.error |= more.error;
+    }
+    Readiness take_readiness() noexcept {
+        const Readiness ready = ready_;
+        ready_ = {};
+        return ready;
+    }
+
+protected:
+    ~Pollable() = default;
+
+private:
+    Readiness ready_;
+};
+
+/// Something that a passed deadline calls.
+class TimedTask : public Timer {
+public:
+    virtual void on_deadline() = 0;
+
+protected:
+    ~TimedTask() = default;
+};
+
+/// One request and its answer. Pooled by the core: in steady state all connections use the same
+/// one.
+struct Exchange {
+    explicit Exchange(const Limits& limits) noexcept
+        : parser(limits), chunked(limits),
+          head(limits.max_request_line_bytes + limits.max_fields_bytes + head_slack) {}
+
+    /// The empty lines around a head do not count against its limits.
+    static constexpr std::size_t head_slack = 8;
+
+    Connection* connection = nullptr;
+    RequestParser parser;
+    ChunkedDecoder chunked;
+    Buffer head;                    ///< the head's bytes, once they are needed longer than the turn
+    std::string content;            ///< what has come of it, when it did not come whole
+    std::uint64_t content_left = 0; ///< of a Content-Length
+    std::uint64_t max_content = 0;
+    RequestParts request;
+    ResponseParts response;
+    const RouteScope* scope = nullptr; ///< whose after hooks see the answer
+    bool has_request = false;          ///< the head was complete and is shown to handlers
+    /// The foreign origin that may read the answer (CORS), or null.
+    const std::string* origin = nullptr;
+    TimePoint began{};                        ///< when the head was complete
+    std::chrono::nanoseconds handler_time{0}; ///< in the user's functions
+    std::uint64_t content_sent = 0;
+    bool is_over_budget = false;
+    bool is_refused = false; ///< the library's own answer, for the error page
+    std::shared_ptr<ReplyState> reply;
+
+    void reset() noexcept;
+};
+
+/// How a connection came in, as far as the guard and the caps care.
+struct Entrance {
+    bool is_exposed = false;
+    bool needs_token = false;
+};
+
+class Connection final : public Pollable,
+                         public TimedTask,
+                         public ListLink<OpenTag>,
+                         public ListLink<IdleTag>,
+                         public UpgradeLink {
+public:
+    Connection(
+        ServerCore& core, std::unique_ptr<Transport> transport, std::string peer,
+        Entrance entrance);
+    ~Connection();
+
+    /// Begins to watch; an error means that the connection is to be dropped.
+    Error open();
+    void serve(Readiness ready) override;
+    void drop() noexcept override { close_now(); }
+    void on_deadline() override;
+
+    /// What a transport without a descriptor is ready for, as far as it matters now.
+    Readiness wanted_readiness() const noexcept;
+    /// Answers 503 without having read a request, and closes.
+    void refuse_newcomer();
+    /// The server stops: closes when idle, else behind the current answer.
+    void begin_drain();
+    /// Closes at once, whatever is under way.
+    void close_now() noexcept;
+    /// A handler wants to answer later.
+    std::shared_ptr<ReplyState> defer(Exchange& exchange);
+    /// A deferred answer has come.
+    void complete(ReplyState& reply);
+    void note_dropped_reply();
+    void note_second_reply();
+    const Entrance& entrance() const noexcept { return entrance_; }
+    bool is_closed() const noexcept { return phase_ == Phase::closed; }
+    NativeHandle handle() const noexcept {
+        return transport_ ? transport_->handle() : invalid_handle;
+    }
+    Interest interest() const noexcept { return interest_; }
+
+    // UpgradeLink
+    bool send(std::string_view bytes) override;
+    std::size_t queued_bytes() const noexcept override { return out_.size(); }
+    void pause_reading(bool is_paused) override;
+    void close() override;
+    void abort() override;
+    void set_deadline(TimePoint deadline) override;
+    TimePoint now() const noexcept override;
+    std::string_view peer() const noexcept override { return peer_; }
+
+private:
+    enum class Phase : unsigned char {
+        head,      ///< waits for a request, or reads its head
+        content,   ///< reads a request's content
+        deferred,  ///< a Reply has the answer
+        sending,   ///< an answer is on its way and nothing is read meanwhile
+        upgraded,  ///< an Upgrade owns the connection
+        lingering, ///< all is sent; the peer's rest is drained so that it can read the answer
+        closed,
+    };
+
+    // connection.inl: bytes in
+    void read_requests(Readiness ready);
+    std::size_t process(std::string_view bytes);
+    void process_held();
+    std::size_t take_head(std::string_view bytes);
+    std::size_t begin_request(std::string_view bytes);
+    std::size_t begin_content(std::string_view rest);
+    std::size_t take_content(std::string_view bytes);
+    std::size_t take_chunked(std::string_view bytes);
+    bool add_content(std::string_view piece);
+    void keep_head();
+    void answer();
+    void refuse(RequestFault fault);
+    void on_peer_end();
+    void drain_input(Readiness ready);
+    void become_idle();
+    void read_upgraded(Readiness ready);
+    void finish_turn();
+    void update_deadline();
+    TimePoint phase_deadline() const noexcept;
+    void update_interest();
+    void set_interest(Interest wanted);
+    void stop_watching() noexcept;
+    bool wants_input() const noexcept;
+
+    // connection_output.inl: bytes out
+    bool has_output() const noexcept;
+    void send_answer();
+    void begin_source(const AnswerPlan& plan);
+    void send_output();
+    void pull_from_source();
+    BodySource::State pull_plain(Buffer& out);
+    BodySource::State pull_chunk(Buffer& out);
+    void end_source();
+    std::size_t write_some(std::size_t most);
+    void keep_unsent();
+    void on_output_sent();
+    void finish_answer();
+    void begin_upgrade();
+    void begin_linger();
+    void report_peer_gone() noexcept;
+    void note_access(bool is_complete);
+
+    ServerCore& core_;
+    std::unique_ptr<Transport> transport_;
+    std::string peer_;
+    Entrance entrance_;
+    std::unique_ptr<Exchange> exchange_; ///< null when idle
+    Buffer in_;                          ///< received and not yet taken; owned only while needed
+    Buffer out_;                         ///< not yet taken by the peer
+    std::string body_;                   ///< a large answer's content ...
+    std::size_t body_sent_ = 0;          ///< ... and how much of it has left
+    std::unique_ptr<BodySource> source_;
+    std::shared_ptr<Connection*> source_waker_; ///< what a source's waker reaches us through
+    std::uint64_t source_left_ = 0;             ///< of a source of known size
+    std::shared_ptr<Upgrade> upgrade_;
+    TimePoint phase_began_{};
+    TimePoint stall_deadline_ = never; ///< when output is blocked
+    TimePoint owner_deadline_ = never; ///< an Upgrade's
+    std::uint64_t received_ = 0; ///< content bytes since phase_began_; drained bytes when lingering
+    std::size_t requests_ = 0;
+    Phase phase_ = Phase::head;
+    Interest interest_;
+    bool is_watched_ = false;
+    bool needs_more_ = false; ///< what in_ holds has been looked at and is not enough
+    bool keep_alive_ = true;  ///< behind the current answer
+    bool source_is_chunked_ = false;
+    bool source_waits_ = false;
+    bool output_is_blocked_ = false; ///< the transport took less than it was given
+    bool output_moved_ = false;      ///< in this turn
+    bool unwanted_input_ = false;    ///< the poller reported input that is not read now
+    bool is_reading_paused_ = false; ///< by an Upgrade
+    bool close_when_sent_ = false;   ///< by an Upgrade
+    bool peer_ended_ = false;
+    bool is_draining_ = false;
+    bool has_answer_ = false; ///< being sent, and not yet in the access log
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// A listener and its turns.
+class ListenerEntry final : public Pollable, public TimedTask {
+public:
+    ListenerEntry(ServerCore& core, Listener listener)
+        : core_(core), listener_(static_cast<Listener&&>(listener)) {}
+    ~ListenerEntry();
+
+    Error open();
+    void serve(Readiness ready) override;
+    void drop() noexcept override { back_off(); }
+    void on_deadline() override;
+    const Listener& listener() const noexcept { return listener_; }
+    Interest interest() const noexcept { return interest_; }
+
+private:
+    void back_off() noexcept;
+
+    ServerCore& core_;
+    Listener listener_;
+    Interest interest_;
+};
+
+/// A watched descriptor and its turns. Shared by its handle; knows the core until either goes.
+class WatchEntry final : public Pollable, public ListLink<OpenTag> {
+public:
+    WatchEntry(ServerCore& core, NativeHandle handle, Interest interest, WatchCallback callback)
+        : core_(&core), handle_(handle), interest_(interest), callback_(std::move(callback)) {}
+
+    Error open();
+    void serve(Readiness ready) override;
+    void drop() noexcept override { stop(); }
+    void set_interest(Interest interest);
+    void stop() noexcept;
+    NativeHandle handle() const noexcept { return handle_; }
+    Interest interest() const noexcept { return interest_; }
+    void keep_alive(std::weak_ptr<WatchEntry> self) { self_ = std::move(self); }
+
+private:
+    ServerCore* core_; ///< null once it has stopped
+    NativeHandle handle_;
+    Interest interest_;
+    WatchCallback callback_;
+    std::weak_ptr<WatchEntry> self_; ///< so that a callback may drop its own handle
+};
+
+/// The waker's end in the poller.
+class WakerEntry final : public Pollable {
+public:
+    explicit WakerEntry(Mailbox& mailbox) noexcept : mailbox_(mailbox) {}
+    void serve(Readiness) override { mailbox_.waker().drain(); }
+    void drop() noexcept override {}
+
+private:
+    Mailbox& mailbox_;
+};
+
+class ServerCore {
+public:
+    explicit ServerCore(Options options);
+    ~ServerCore();
+    ServerCore(const ServerCore&) = delete;
+    ServerCore& operator=(const ServerCore&) = delete;
+
+    // core.inl: the loop
+    TickReport tick(std::chrono::nanoseconds budget);
+    TickReport tick_until(TimePoint deadline);
+    TickReport wait(std::chrono::milliseconds timeout);
+    void run();
+    bool is_running() const noexcept;
+    /// Closes everything; deletes itself, now or when the tick that called it has ended.
+    void shut_down() noexcept;
+    TimePoint next_deadline() noexcept;
+    void wake_always() noexcept;
+    Stats stats() const;
+
+    // core_listen.inl: listeners, connections, watches
+    Error listen(std::string_view host, std::uint16_t port, const ListenOptions& options);
+    Error listen_unix(std::string_view path, unsigned mode);
+    Error adopt(std::unique_ptr<Transport> transport, std::string_view peer);
+    Error watch(
+        NativeHandle handle, Interest interest, WatchCallback callback,
+        std::shared_ptr<WatchEntry>& entry);
+    void for_each_pollfd(const std::function<void(NativeHandle, Interest)>& visit) const;
+    std::vector<Endpoint> endpoints() const;
+    std::uint16_t port() const noexcept;
+    std::vector<std::string> urls() const;
+    void accept(Socket socket, const Endpoint& peer, Entrance entrance);
+    std::string token();
+    bool may_accept() noexcept;
+    void note_exhausted() noexcept;
+    void add_watch(WatchEntry& entry) noexcept { watches_.push_back(entry); }
+
+    // dispatch.inl: from a request to its answer
+    /// Hooks, route, handler: fills in x.response, or leaves it deferred.
+    void handle(Exchange& x);
+    /// The error page and the after hooks, for answers that handle() did not see the end of.
+    void finish_response(Exchange& x);
+    void refuse(Exchange& x, RequestFault fault, std::string_view peer);
+    void refuse_overload(Exchange& x, std::string_view peer);
+    std::uint64_t max_body_bytes(Exchange& x);
+    /// The guard. False when the request goes no further: x then holds the answer.
+    bool admit(Exchange& x, const Entrance& entrance);
+    bool has_access_log() const noexcept { return options_.access_log != nullptr; }
+    void note_access(const Exchange& x, bool is_complete);
+    std::shared_ptr<ReplyState> defer(Exchange& x);
+    void set_error_page(Handler page);
+
+    // What connections use.
+    /// Answers of one turn beyond this are sent before the next request is taken.
+    static constexpr std::size_t max_answers_bytes = 64 * 1024;
+    /// What a body source is asked for at a time.
+    static constexpr std::size_t max_piece_bytes = 64 * 1024;
+    /// Exchanges that are kept for reuse.
+    static constexpr std::size_t max_free_exchanges = 16;
+
+    const Options& options() const noexcept { return options_; }
+    void set_server(Server& server) noexcept { server_ = &server; }
+    Server& server() noexcept { return *server_; }
+    NativeHandle poller_handle() const noexcept {
+        return poller_ ? poller_->native_handle() : invalid_handle;
+    }
+    const Limits& limits() const noexcept { return options_.limits; }
+    Router& router() noexcept { return *router_; }
+    const std::shared_ptr<Router>& shared_router() noexcept { return router_; }
+    const std::shared_ptr<Mailbox>& mailbox() noexcept { return mailbox_; }
+    Poller& poller() noexcept { return *poller_; }
+    TimerWheel& timers() noexcept { return timers_; }
+    /// The server's time: the clock, less the gaps in which nobody ticked.
+    TimePoint now() const noexcept { return now_; }
+    TimePoint read_clock() noexcept;
+    TimePoint last_reading() const noexcept { return clock_; }
+    bool is_out_of_time() const noexcept { return clock_ >= budget_end_; }
+    char* read_buffer() noexcept { return read_buffer_.get(); }
+    Buffer& out() noexcept { return out_; }
+    const Buffer& out() const noexcept { return out_; }
+    const DefaultFields& default_fields() noexcept;
+    std::unique_ptr<Exchange> acquire_exchange();
+    void release_exchange(std::unique_ptr<Exchange> exchange) noexcept;
+    void make_ready(Pollable& item) noexcept { ready_.push_back(item); }
+    void note_idle(Connection& connection) noexcept { idle_.push_back(connection); }
+    void bury(Connection& connection) noexcept;
+
+    void count_work() noexcept { ++work_; }
+    void count_in(std::size_t bytes) noexcept;
+    void count_out(std::size_t bytes) noexcept;
+    void count_request() noexcept { ++report_.requests; }
+    void count_response() noexcept { ++report_.responses; }
+    void log(LogLevel level, LogId id, std::string_view sentence, std::string_view peer = {});
+    void note_timeout(std::string_view sentence, std::string_view peer);
+    void note_failure(std::string_view sentence, std::string_view peer);
+
+private:
+    // core.inl
+    bool begin_tick(TimePoint budget_end) noexcept;
+    TickReport end_tick() noexcept;
+    void serve_rounds();
+    void serve_batch();
+    void poll(Duration timeout);
+    Duration time_to_next_deadline() noexcept;
+    void read_mail();
+    void expire_timers();
+    void skip_gap(TimePoint begin) noexcept;
+    void begin_stop();
+    void finish_stop();
+    void close_connections() noexcept;
+    void clear_graveyard() noexcept;
+
+    // core_listen.inl
+    std::size_t count_from(std::string_view peer) noexcept;
+    Error start_listening(std::vector<Listener> opened);
+    void restart() noexcept;
+
+    // dispatch.inl
+    template <class Step>
+    void run_user_code(Exchange& x, const Step& step);
+    void handle_steps(Exchange& x);
+    void finish_steps(Exchange& x);
+    void run_route(Exchange& x, const Request& request, Response& response);
+    void answer_unrouted(Exchange& x, const Request& request, Response& response);
+    bool run_before_hooks(
+        const RouteScope* scope, Exchange& x, const Request& request, Response& response);
+    void make_error(Exchange& x, int status, std::string_view sentence);
+    void answer_login(Exchange& x);
+    void answer_preflight(Exchange& x);
+    void show_nothing(Exchange& x, std::string_view peer) noexcept;
+
+    Server* server_ = nullptr;
+    Options options_;
+    Gatekeeper gatekeeper_;
+    SystemClock system_clock_;
+    Clock* clock_source_;
+    TimePoint clock_;    ///< as last read
+    Duration skipped_{}; ///< gaps that deadlines do not count
+    TimePoint now_;      ///< clock_ - skipped_
+    TimePoint budget_end_;
+    TimePoint tick_began_;
+    TimePoint last_tick_ended_;
+    TimePoint promised_ = (TimePoint::min)(); ///< what next_deadline() told the host
+    TimerWheel timers_;
+    std::unique_ptr<Poller> poller_;
+    std::shared_ptr<Mailbox> mailbox_;
+    WakerEntry waker_entry_;
+    std::shared_ptr<Router> router_;
+    std::shared_ptr<Handler> error_page_;
+    RequestHead empty_head_;              ///< what the request of an answer to nothing shows
+    std::deque<Mailbox::Letter> letters_; ///< taken from the mailbox and not yet run
+
+    std::vector<std::unique_ptr<ListenerEntry>> listeners_;
+    IntrusiveList<Pollable, ReadyTag> ready_;
+    IntrusiveList<Connection, OpenTag> open_;
+    IntrusiveList<Connection, OpenTag>
+        descriptorless_;                      ///< in-memory transports: asked in each round
+    IntrusiveList<Connection, IdleTag> idle_; ///< the longest idle one first
+    IntrusiveList<Connection, OpenTag> graveyard_;
+    IntrusiveList<WatchEntry, OpenTag> watches_;
+    std::vector<std::unique_ptr<Exchange>> exchanges_; ///< free ones
+
+    std::unique_ptr<char[]> read_buffer_;
+    std::unique_ptr<Poller::Event[]> events_;
+    Buffer out_;
+    DefaultFields default_fields_;
+    std::int64_t date_period_ = -1; ///< of the clock, in which the Date field was written
+    TickReport report_;
+    Stats stats_;
+    TimePoint stop_deadline_ = never;
+    std::size_t connections_ = 0;
+    std::size_t accepts_left_ = 0;
+    std::uint64_t work_ = 0;  ///< grows with everything that was done
+    bool* is_gone_ = nullptr; ///< tells run() that the server was destroyed
+    bool is_ticking_ = false;
+    bool is_draining_ = false;
+    bool is_shut_down_ = false;
+    bool wakes_always_ = false;
+    Error broken_; ///< why the poller or the waker could not be made; listen() tells
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/reply_state.hpp
+
+// What stands behind the copies of one Reply, and how it finds its connection again.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class Connection;
+
+/// Shared by the Reply's copies, the connection, and the letter that carries the answer home.
+struct ReplyState {
+    ResponseParts parts; ///< written by whoever finishes, then read by the ticking thread
+    Connection* connection = nullptr; ///< ticking thread only; null once the connection has gone
+    std::shared_ptr<Mailbox> mailbox;
+    std::atomic<bool> is_finished{false};
+    std::atomic<bool> peer_gone{false};
+};
+
+/// Lives as long as any copy of the Reply; the end of the last one is an answer, too.
+class ReplyOwner {
+public:
+    explicit ReplyOwner(std::shared_ptr<ReplyState> state) noexcept;
+    ReplyOwner(const ReplyOwner&) = delete;
+    ReplyOwner& operator=(const ReplyOwner&) = delete;
+    ~ReplyOwner();
+
+    ReplyState& state() noexcept { return *state_; }
+    /// True for the first caller only: the right to answer is used up.
+    bool claim() noexcept { return !state_->is_finished.exchange(true); }
+    /// Sends what stands in parts.
+    void deliver();
+    /// Somebody finished a second time: says so in the log.
+    void report_repetition();
+
+private:
+    std::shared_ptr<ReplyState> state_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN ReplyOwner::ReplyOwner(std::shared_ptr<ReplyState> state) noexcept
+    : state_(std::move(state)) {}
+
+PORTHOLE_FN ReplyOwner::~ReplyOwner() {
+    if (!claim()) {
+        return;
+    }
+    state_->parts.reset();
+    state_->parts.status = 500;
+    state_->parts.is_touched = true;
+    PORTHOLE_TRY {
+        state_->mailbox->put([state = state_] {
+            if (state->connection != nullptr) {
+                state->connection->note_dropped_reply();
+                state->connection->complete(*state);
+            }
+        });
+    }
+    PORTHOLE_CATCH_ALL {} // no memory for the letter: the client's own deadline ends it
+}
+
+/// Runs on the ticking thread, in the next tick; by then the connection may have gone.
+PORTHOLE_FN void ReplyOwner::deliver() {
+    state_->mailbox->put([state = state_] {
+        if (state->connection != nullptr) {
+            state->connection->complete(*state);
+        }
+    });
+}
+
+PORTHOLE_FN void ReplyOwner::report_repetition() {
+    PORTHOLE_ASSERT(false, "a Reply answers once; this second answer is not sent");
+    state_->mailbox->put([state = state_] {
+        if (state->connection != nullptr) {
+            state->connection->note_second_reply();
+        }
+    });
+}
+
+} // namespace detail
+
+PORTHOLE_FN Reply Response::defer() {
+    PORTHOLE_ASSERT(
+        parts_->exchange != nullptr && !parts_->is_deferred,
+        "defer() is called once, inside a handler");
+    if (parts_->exchange == nullptr || parts_->is_deferred) {
+        return Reply();
+    }
+    detail::Exchange& exchange = *parts_->exchange;
+    return Reply(std::make_shared<detail::ReplyOwner>(exchange.connection->defer(exchange)));
+}
+
+PORTHOLE_FN Reply::Reply(std::shared_ptr<detail::ReplyOwner> owner) noexcept
+    : owner_(std::move(owner)) {}
+
+template <class Fill>
+PORTHOLE_FN void Reply::finish_with(const Fill& fill) {
+    if (!owner_) {
+        return;
+    }
+    if (!owner_->claim()) {
+        owner_->report_repetition();
+        return;
+    }
+    Response response(owner_->state().parts);
+    fill(response);
+    owner_->deliver();
+}
+
+PORTHOLE_FN Reply& Reply::status(int code) {
+    if (!is_finished()) {
+        Response(owner_->state().parts).status(code);
+    }
+    return *this;
+}
+
+PORTHOLE_FN Reply& Reply::header(std::string_view name, std::string_view value) {
+    if (!is_finished()) {
+        Response(owner_->state().parts).header(name, value);
+    }
+    return *this;
+}
+
+PORTHOLE_FN Reply& Reply::add_header(std::string_view name, std::string_view value) {
+    if (!is_finished()) {
+        Response(owner_->state().parts).add_header(name, value);
+    }
+    return *this;
+}
+
+PORTHOLE_FN Reply&
+Reply::cookie(std::string_view name, std::string_view value, const CookieOptions& options) {
+    if (!is_finished()) {
+        Response(owner_->state().parts).cookie(name, value, options);
+    }
+    return *this;
+}
+
+PORTHOLE_FN void Reply::send(std::string_view type, std::string_view bytes) {
+    finish_with([&](Response& response) { response.send(type, bytes); });
+}
+
+PORTHOLE_FN void Reply::send(std::string_view type, std::unique_ptr<BodySource> source) {
+    finish_with([&](Response& response) { response.send(type, std::move(source)); });
+}
+
+PORTHOLE_FN void Reply::text(std::string_view bytes) {
+    finish_with([&](Response& response) { response.text(bytes); });
+}
+
+PORTHOLE_FN void Reply::html(std::string_view bytes) {
+    finish_with([&](Response& response) { response.html(bytes); });
+}
+
+PORTHOLE_FN void Reply::json(std::string_view bytes) {
+    finish_with([&](Response& response) { response.json(bytes); });
+}
+
+PORTHOLE_FN void Reply::redirect(std::string_view location, int code) {
+    finish_with([&](Response& response) { response.redirect(location, code); });
+}
+
+PORTHOLE_FN void Reply::no_content() {
+    finish_with([&](Response& response) { response.no_content(); });
+}
+
+PORTHOLE_FN void Reply::finish() {
+    finish_with([](Response&) {});
+}
+
+PORTHOLE_FN bool Reply::peer_gone() const noexcept {
+    return !owner_ || owner_->state().peer_gone.load();
+}
+
+PORTHOLE_FN bool Reply::is_finished() const noexcept {
+    return !owner_ || owner_->state().is_finished.load();
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/connection.inl
+
+// The input side of a connection. The output side is in connection_output.inl, what every turn
+// ends with in connection_turn.inl.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN void Exchange::reset() noexcept {
+    constexpr std::size_t kept_content = 64 * 1024;
+    connection = nullptr;
+    parser.reset();
+    chunked.reset();
+    head.clear();
+    content.clear();
+    if (content.capacity() > kept_content) {
+        std::string().swap(content);
+    }
+    content_left = max_content = 0;
+    request.reset();
+    response.reset();
+    scope = nullptr;
+    origin = nullptr;
+    handler_time = std::chrono::nanoseconds(0);
+    content_sent = 0;
+    has_request = is_refused = is_over_budget = false;
+    reply.reset();
+}
+
+PORTHOLE_FN
+Connection::Connection(
+    ServerCore& core, std::unique_ptr<Transport> transport, std::string peer, Entrance entrance)
+    : core_(core), transport_(std::move(transport)), peer_(std::move(peer)), entrance_(entrance),
+      in_(core.limits().max_request_line_bytes + core.limits().max_fields_bytes
+          + core.limits().max_read_bytes_per_turn + Exchange::head_slack),
+      out_(
+          core.limits().max_queue_bytes + core.limits().max_write_bytes_per_turn
+          + ServerCore::max_answers_bytes),
+      phase_began_(core.now()) {}
+
+PORTHOLE_FN Connection::~Connection() {
+    if (exchange_) {
+        core_.release_exchange(std::move(exchange_));
+    }
+}
+
+PORTHOLE_FN Error Connection::open() {
+    core_.timers().arm(*this, phase_deadline());
+    interest_ = Interest{true, false};
+    if (transport_->handle() == invalid_handle) {
+        return {};
+    }
+    Pollable* owner = this;
+    Error error = core_.poller().add(transport_->handle(), owner, interest_);
+    is_watched_ = !error;
+    return error;
+}
+
+PORTHOLE_FN void Connection::serve(Readiness ready) {
+    output_moved_ = false;
+    unwanted_input_ = ready.read && !wants_input();
+    if (has_output() || source_ != nullptr) {
+        send_output();
+    }
+    switch (phase_) {
+    case Phase::head:
+    case Phase::content:
+        if (!has_output()) {
+            read_requests(ready);
+        }
+        break;
+    case Phase::deferred:
+    case Phase::sending:
+        if (ready.hangup || ready.error) {
+            report_peer_gone();
+        }
+        break;
+    case Phase::upgraded: read_upgraded(ready); break;
+    case Phase::lingering: drain_input(ready); break;
+    case Phase::closed: break;
+    }
+    finish_turn();
+}
+
+PORTHOLE_FN bool Connection::wants_input() const noexcept {
+    switch (phase_) {
+    case Phase::head:
+    case Phase::content: return !has_output();
+    case Phase::upgraded: return !is_reading_paused_ && !peer_ended_;
+    case Phase::lingering: return true;
+    case Phase::deferred:
+    case Phase::sending:
+    case Phase::closed: return false;
+    }
+    return false;
+}
+
+PORTHOLE_FN void Connection::read_requests(Readiness ready) {
+    if (!in_.is_empty() && !needs_more_) {
+        process_held();
+        if (!wants_input() || (!in_.is_empty() && !needs_more_)) {
+            return;
+        }
+    }
+    if (!ready.read && !ready.hangup && !ready.error) {
+        return;
+    }
+    const std::size_t most = core_.limits().max_read_bytes_per_turn;
+    const bool is_shared = in_.is_empty();
+    char* into = is_shared ? core_.read_buffer() : in_.prepare(most);
+    if (into == nullptr) {
+        close_now();
+        return;
+    }
+    const IoResult result = transport_->read(into, most);
+    if (result.status == IoStatus::would_block) {
+        return;
+    }
+    if (result.status == IoStatus::failed) {
+        close_now();
+        return;
+    }
+    if (result.status == IoStatus::end) {
+        on_peer_end();
+        return;
+    }
+    core_.count_in(result.bytes);
+    if (!is_shared) {
+        in_.commit(result.bytes);
+        process_held();
+        return;
+    }
+    const std::string_view bytes(into, result.bytes);
+    const std::size_t used = process(bytes);
+    if (phase_ != Phase::closed && phase_ != Phase::lingering && !in_.append(bytes.substr(used))) {
+        close_now();
+    }
+}
+
+PORTHOLE_FN void Connection::process_held() {
+    const std::size_t used = process(in_.view());
+    if (phase_ == Phase::closed) {
+        return; // a handler may still be looking at in_, which dies with the connection
+    }
+    in_.consume(used);
+    if (in_.is_empty()) {
+        in_.release();
+    }
+}
+
+/// Takes as many requests as the budget allows, answers them, and sends the answers together.
+/// Returns how many bytes were taken.
+PORTHOLE_FN std::size_t Connection::process(std::string_view bytes) {
+    std::size_t used = 0;
+    needs_more_ = false;
+    do {
+        if (phase_ == Phase::head) {
+            used += take_head(bytes.substr(used));
+        } else if (phase_ == Phase::content) {
+            used += take_content(bytes.substr(used));
+        } else {
+            break;
+        }
+        if (core_.out().size() >= ServerCore::max_answers_bytes) {
+            send_output();
+            if (has_output()) {
+                break;
+            }
+        }
+    } while (used < bytes.size() && !needs_more_ && !core_.is_out_of_time());
+    if (phase_ != Phase::closed && !core_.out().is_empty()) {
+        send_output();
+    }
+    return used;
+}
+
+PORTHOLE_FN std::size_t Connection::take_head(std::string_view bytes) {
+    if (!exchange_) {
+        exchange_ = core_.acquire_exchange();
+        exchange_->connection = this;
+        if (requests_ != 0) {
+            phase_began_ = core_.now();
+        }
+    }
+    switch (exchange_->parser.parse(bytes)) {
+    case ParseStatus::need_more: needs_more_ = true; return 0;
+    case ParseStatus::failed: refuse(exchange_->parser.fault()); return bytes.size();
+    case ParseStatus::complete: break;
+    }
+    return begin_request(bytes);
+}
+
+/// RFC 1945 section 7.2.2: content in HTTP/1.0 has a Content-Length, so a POST without one was cut
+/// off.
+inline bool needs_length(const RequestHead& head) noexcept {
+    const bool has_content =
+        head.method == Method::post || head.method == Method::put || head.method == Method::patch;
+    return has_content && !head.fields.find("Content-Length");
+}
+
+/// The head is complete: decides whether the content is here, is to be read, or is refused.
+PORTHOLE_FN std::size_t Connection::begin_request(std::string_view bytes) {
+    Exchange& x = *exchange_;
+    RequestHead& head = x.parser.head();
+    const std::size_t head_size = x.parser.head_size();
+    ++requests_;
+    core_.count_request();
+    x.request.peer = peer_;
+    x.request.scheme = transport_->scheme();
+    const RequestFault fault = x.request.set_head(head, bytes.data());
+    if (fault != RequestFault::none) {
+        refuse(fault);
+        return bytes.size();
+    }
+    x.has_request = true;
+    x.began = core_.last_reading();
+    if (!core_.admit(x, entrance_)) {
+        if (phase_ != Phase::closed) {
+            send_answer();
+        }
+        return bytes.size();
+    }
+    if (head.method == Method::connect) {
+        refuse(RequestFault::unknown_method); // a tunnel is what this server never is
+        return bytes.size();
+    }
+    if (head.framing.kind == Framing::Kind::none) {
+        if (head.minor_version == 0 && needs_length(head)) {
+            refuse(RequestFault::length_required);
+            return bytes.size();
+        }
+        answer();
+        return head_size;
+    }
+    x.max_content = core_.max_body_bytes(x);
+    const std::string_view rest = bytes.substr(head_size);
+    if (head.framing.kind == Framing::Kind::length) {
+        if (head.framing.length > x.max_content) {
+            refuse(RequestFault::content_too_large);
+            return bytes.size();
+        }
+        if (head.framing.length <= rest.size()) {
+            x.request.body = rest.substr(0, static_cast<std::size_t>(head.framing.length));
+            answer();
+            return head_size + x.request.body.size();
+        }
+    }
+    keep_head();
+    return head_size + begin_content(rest);
+}
+
+PORTHOLE_FN std::size_t Connection::begin_content(std::string_view rest) {
+    Exchange& x = *exchange_;
+    phase_ = Phase::content;
+    phase_began_ = core_.now();
+    received_ = 0;
+    x.content_left = x.parser.head().framing.length;
+    if (x.parser.head().expects_continue && rest.empty()) {
+        // RFC 9110 section 10.1.1: only while the client may still be waiting for it.
+        if (!core_.out().append("HTTP/1.1 100 Continue\r\n\r\n")) {
+            close_now();
+        }
+    }
+    return 0;
+}
+
+PORTHOLE_FN std::size_t Connection::take_content(std::string_view bytes) {
+    Exchange& x = *exchange_;
+    if (x.parser.head().framing.kind == Framing::Kind::chunked) {
+        return take_chunked(bytes);
+    }
+    const std::uint64_t here = bytes.size();
+    const auto size = static_cast<std::size_t>(here < x.content_left ? here : x.content_left);
+    if (!add_content(bytes.substr(0, size))) {
+        return bytes.size();
+    }
+    x.content_left -= size;
+    if (x.content_left != 0) {
+        needs_more_ = true;
+        return size;
+    }
+    x.request.body = x.content;
+    answer();
+    return size;
+}
+
+PORTHOLE_FN std::size_t Connection::take_chunked(std::string_view bytes) {
+    Exchange& x = *exchange_;
+    std::size_t used = 0;
+    for (;;) {
+        std::size_t consumed = 0;
+        std::string_view piece;
+        const ParseStatus status = x.chunked.decode(bytes.substr(used), consumed, piece);
+        used += consumed;
+        if (!piece.empty() && !add_content(piece)) {
+            return bytes.size();
+        }
+        if (status == ParseStatus::failed) {
+            refuse(x.chunked.fault());
+            return bytes.size();
+        }
+        if (status == ParseStatus::complete) {
+            x.request.trailer = &x.chunked.trailer();
+            x.request.body = x.content;
+            answer();
+            return used;
+        }
+        if (used == bytes.size()) {
+            needs_more_ = true;
+            return used;
+        }
+    }
+}
+
+/// False when it was too much and has been refused.
+PORTHOLE_FN bool Connection::add_content(std::string_view piece) {
+    Exchange& x = *exchange_;
+    if (piece.size() > x.max_content - x.content.size()) {
+        refuse(RequestFault::content_too_large);
+        return false;
+    }
+    x.content.append(piece);
+    received_ += piece.size();
+    return true;
+}
+
+/// The head outlives the turn: its bytes move into the exchange.
+PORTHOLE_FN void Connection::keep_head() {
+    Exchange& x = *exchange_;
+    if (!x.head.is_empty()) {
+        return;
+    }
+    if (!x.head.append({x.request.base, x.parser.head_size()})) {
+        close_now();
+        return;
+    }
+    x.request.move_to(x.head.view().data());
+}
+
+PORTHOLE_FN void Connection::answer() {
+    Exchange& x = *exchange_;
+    core_.handle(x);
+    if (phase_ == Phase::closed) {
+        return;
+    }
+    if (!x.response.is_deferred) {
+        send_answer();
+        return;
+    }
+    phase_ = Phase::deferred;
+    keep_head();
+    x.request.body = {};
+    x.request.parameters.clear(); // their names live in the route, which may go
+}
+
+/// The one way in which the library refuses a request: one answer, and the connection's end.
+PORTHOLE_FN void Connection::refuse(RequestFault fault) {
+    if (!exchange_) {
+        exchange_ = core_.acquire_exchange();
+        exchange_->connection = this;
+    }
+    core_.refuse(*exchange_, fault, peer_);
+    if (phase_ != Phase::closed) {
+        send_answer();
+    }
+}
+
+PORTHOLE_FN void Connection::refuse_newcomer() {
+    exchange_ = core_.acquire_exchange();
+    exchange_->connection = this;
+    core_.refuse_overload(*exchange_, peer_);
+    if (phase_ != Phase::closed) {
+        send_answer();
+        send_output();
+    }
+    finish_turn();
+}
+
+/// End of the stream between requests or within one: whatever was answered has been sent.
+PORTHOLE_FN void Connection::on_peer_end() {
+    peer_ended_ = true;
+    close_now();
+}
+
+PORTHOLE_FN void Connection::drain_input(Readiness ready) {
+    if (!ready.read && !ready.hangup && !ready.error) {
+        return;
+    }
+    const IoResult result =
+        transport_->read(core_.read_buffer(), core_.limits().max_read_bytes_per_turn);
+    if (result.status == IoStatus::would_block) {
+        return;
+    }
+    core_.count_in(result.bytes);
+    received_ += result.bytes;
+    if (result.status != IoStatus::ok || received_ > core_.limits().max_linger_bytes) {
+        close_now();
+    }
+}
+
+PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
+    const std::shared_ptr<Upgrade> owner = upgrade_; // a callback may close the connection
+    if (is_reading_paused_) {
+        // The peer waits: that is what pausing is for.
+    } else if (!in_.is_empty()) {
+        const Buffer held(std::move(in_));
+        core_.count_work();
+        owner->on_data(held.view());
+    } else if ((ready.read || ready.hangup || ready.error) && !peer_ended_) {
+        const IoResult result =
+            transport_->read(core_.read_buffer(), core_.limits().max_read_bytes_per_turn);
+        if (result.status == IoStatus::ok) {
+            core_.count_in(result.bytes);
+            owner->on_data({core_.read_buffer(), result.bytes});
+        } else if (result.status == IoStatus::end) {
+            peer_ended_ = true;
+            core_.count_work();
+            owner->on_end();
+        } else if (result.status == IoStatus::failed) {
+            close_now();
+        }
+    }
+    if (phase_ == Phase::upgraded && (has_output() || close_when_sent_)) {
+        send_output();
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/connection_output.inl
+
+// The output side of a connection. Answers of one turn gather in the core's buffer and leave with
+// one system call; only what the peer does not take becomes the connection's own. While anything is
+// left to send, nothing is read: that is the back-pressure.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN bool Connection::has_output() const noexcept {
+    return !out_.is_empty() || !core_.out().is_empty() || body_sent_ < body_.size();
+}
+
+PORTHOLE_FN void Connection::send_answer() {
+    // Up to here a copy costs no more than a second piece in a gathered write.
+    constexpr std::size_t max_copied_body = 16 * 1024;
+    Exchange& x = *exchange_;
+    const RequestHead& head = x.parser.head();
+    AnswerContext context;
+    context.is_head = x.has_request && head.method == Method::head;
+    context.minor_version = x.has_request ? head.minor_version : 1;
+    context.keep_alive = x.has_request && head.keep_alive && !is_draining_
+                         && requests_ < core_.limits().max_requests_per_connection;
+    context.defaults = &core_.default_fields();
+    AnswerPlan plan;
+    if (!write_head(x.response, context, core_.out(), plan)) {
+        core_.note_failure("An answer's fields do not fit the output buffer.", peer_);
+        close_now();
+        return;
+    }
+    core_.count_response();
+    keep_alive_ = plan.keep_alive;
+    has_answer_ = true;
+    phase_ = Phase::sending;
+    if (x.response.upgrade) {
+        begin_upgrade();
+        return;
+    }
+    if (plan.sends_content && x.response.source) {
+        begin_source(plan);
+        return;
+    }
+    std::string& body = x.response.body;
+    x.content_sent = plan.sends_content ? body.size() : 0;
+    if (plan.sends_content && body.size() > max_copied_body) {
+        body_ = std::move(body);
+        body_sent_ = 0;
+        if (core_.has_access_log()) {
+            keep_head(); // the log is written when the last byte has left
+        }
+        return;
+    }
+    if (plan.sends_content && !core_.out().append(body)) {
+        close_now();
+        return;
+    }
+    if (keep_alive_) {
+        finish_answer();
+    }
+}
+
+PORTHOLE_FN void Connection::begin_source(const AnswerPlan& plan) {
+    source_ = std::move(exchange_->response.source);
+    if (core_.has_access_log()) {
+        keep_head(); // the log is written when the last byte has left
+    }
+    source_is_chunked_ = plan.framing.kind == Framing::Kind::chunked;
+    const bool is_sized = plan.framing.kind == Framing::Kind::length;
+    source_left_ = is_sized ? plan.framing.length : UINT64_MAX;
+    source_waits_ = false;
+    source_waker_ = std::make_shared<Connection*>(this);
+    source_->set_waker([waker = source_waker_] {
+        if (Connection* connection = *waker) {
+            connection->source_waits_ = false;
+            connection->core_.make_ready(*connection);
+        }
+    });
+    if (is_sized && source_left_ == 0) {
+        end_source();
+    }
+}
+
+/// Sends for as long as the peer takes it, up to a turn's share.
+PORTHOLE_FN void Connection::send_output() {
+    std::size_t left = core_.limits().max_write_bytes_per_turn;
+    output_is_blocked_ = false;
+    for (;;) {
+        if (source_ && !source_waits_ && !has_output()) {
+            pull_from_source();
+            if (phase_ == Phase::closed) {
+                return;
+            }
+        }
+        if (!has_output()) {
+            on_output_sent();
+            return;
+        }
+        left -= write_some(left);
+        if (phase_ == Phase::closed) {
+            return;
+        }
+        if (output_is_blocked_) {
+            break;
+        }
+        core_.read_clock();
+        if (left == 0 || core_.is_out_of_time()) {
+            core_.make_ready(*this);
+            break;
+        }
+    }
+    keep_unsent();
+}
+
+/// One gathered write of at most `most` bytes. Short means that the peer's window is full, which
+/// saves the call that would only say so.
+PORTHOLE_FN std::size_t Connection::write_some(std::size_t most) {
+    std::string_view slices[max_slices];
+    std::size_t count = 0;
+    std::size_t total = 0;
+    const std::string_view parts[] = {
+        out_.view(), core_.out().view(), std::string_view(body_).substr(body_sent_)};
+    for (const std::string_view part : parts) {
+        const std::string_view slice = part.substr(0, most - total);
+        if (!slice.empty()) {
+            slices[count++] = slice;
+            total += slice.size();
+        }
+    }
+    const IoResult result = transport_->write(slices, count);
+    if (result.status == IoStatus::would_block) {
+        output_is_blocked_ = true;
+        return 0;
+    }
+    if (result.status != IoStatus::ok) {
+        close_now();
+        return 0;
+    }
+    core_.count_out(result.bytes);
+    output_moved_ = true;
+    output_is_blocked_ = result.bytes < total;
+    std::size_t taken = result.bytes;
+    for (Buffer* buffer : {&out_, &core_.out()}) {
+        const std::size_t here = taken < buffer->size() ? taken : buffer->size();
+        buffer->consume(here);
+        taken -= here;
+    }
+    body_sent_ += taken;
+    if (body_sent_ == body_.size() && body_sent_ != 0) {
+        std::string().swap(body_); // assigning would keep the memory
+        body_sent_ = 0;
+    }
+    return result.bytes;
+}
+
+/// What the peer has not taken becomes the connection's own.
+PORTHOLE_FN void Connection::keep_unsent() {
+    if (!out_.append(core_.out().view())) {
+        core_.note_failure("An answer does not fit the output queue.", peer_);
+        close_now();
+    }
+    core_.out().clear();
+}
+
+PORTHOLE_FN void Connection::pull_from_source() {
+    core_.count_work();
+    const BodySource::State state =
+        source_is_chunked_ ? pull_chunk(core_.out()) : pull_plain(core_.out());
+    switch (state) {
+    case BodySource::State::more:
+        if (!has_output()) {
+            core_.make_ready(*this); // nothing, and yet not waiting: asked again next turn
+        }
+        break;
+    case BodySource::State::wait: source_waits_ = true; break;
+    case BodySource::State::end: end_source(); break;
+    case BodySource::State::failed:
+        core_.note_failure("The content of an answer ended too early.", peer_);
+        close_now();
+        break;
+    }
+}
+
+/// Content of known size, or until the connection ends.
+PORTHOLE_FN BodySource::State Connection::pull_plain(Buffer& out) {
+    constexpr std::uint64_t most = ServerCore::max_piece_bytes;
+    const auto capacity = static_cast<std::size_t>(source_left_ < most ? source_left_ : most);
+    char* into = out.prepare(capacity);
+    if (into == nullptr) {
+        return BodySource::State::failed;
+    }
+    const BodySource::Piece piece = source_->pull(into, capacity);
+    PORTHOLE_ASSERT(piece.bytes <= capacity, "BodySource::pull() must not write past its capacity");
+    const std::size_t size = piece.bytes < capacity ? piece.bytes : capacity;
+    out.commit(size);
+    const bool is_sized = source_left_ != UINT64_MAX;
+    source_left_ -= is_sized ? size : 0;
+    exchange_->content_sent += size;
+    if (is_sized && source_left_ == 0) {
+        return BodySource::State::end;
+    }
+    const bool is_short = is_sized && piece.state == BodySource::State::end;
+    return is_short ? BodySource::State::failed : piece.state;
+}
+
+/// The chunk's head is written right before its bytes once their number is known.
+PORTHOLE_FN BodySource::State Connection::pull_chunk(Buffer& out) {
+    constexpr std::size_t capacity = ServerCore::max_piece_bytes;
+    char* into = out.prepare(max_chunk_head_size + capacity + chunk_end.size() + last_chunk.size());
+    if (into == nullptr) {
+        return BodySource::State::failed;
+    }
+    const BodySource::Piece piece = source_->pull(into + max_chunk_head_size, capacity);
+    PORTHOLE_ASSERT(piece.bytes <= capacity, "BodySource::pull() must not write past its capacity");
+    const std::size_t size = piece.bytes < capacity ? piece.bytes : capacity;
+    if (size == 0 || piece.state == BodySource::State::failed) {
+        return piece.state; // an empty chunk would end the body
+    }
+    exchange_->content_sent += size;
+    char head[max_chunk_head_size];
+    const std::size_t head_size = write_chunk_head(head, size);
+    const std::size_t gap = max_chunk_head_size - head_size;
+    for (std::size_t i = 0; i < head_size; ++i) {
+        into[gap + i] = head[i];
+    }
+    out.commit(max_chunk_head_size + size);
+    out.consume(gap);
+    return out.append(chunk_end) ? piece.state : BodySource::State::failed;
+}
+
+PORTHOLE_FN void Connection::end_source() {
+    if (source_is_chunked_ && !core_.out().append(last_chunk)) {
+        close_now();
+    }
+    if (source_waker_) {
+        *source_waker_ = nullptr;
+        source_waker_.reset();
+    }
+    source_.reset();
+}
+
+PORTHOLE_FN void Connection::on_output_sent() {
+    if (phase_ != Phase::upgraded) {
+        out_.release();
+    }
+    switch (phase_) {
+    case Phase::sending:
+        if (source_) {
+            break; // it waits
+        }
+        if (keep_alive_) {
+            finish_answer();
+        } else {
+            begin_linger();
+        }
+        break;
+    case Phase::upgraded:
+        if (close_when_sent_) {
+            begin_linger();
+        } else if (output_moved_) {
+            const std::shared_ptr<Upgrade> owner = upgrade_;
+            owner->on_drain();
+        }
+        break;
+    case Phase::head:
+    case Phase::content:
+    case Phase::deferred:
+    case Phase::lingering:
+    case Phase::closed: break;
+    }
+}
+
+/// The next request may come.
+PORTHOLE_FN void Connection::finish_answer() {
+    note_access(true);
+    core_.release_exchange(std::move(exchange_));
+    phase_ = Phase::head;
+    phase_began_ = core_.now();
+    needs_more_ = false;
+}
+
+/// RFC 9112 section 9.6: a close with unread input resets the connection, and the reset may
+/// overtake the answer. So the sending side is shut, and what still comes is read for a while.
+PORTHOLE_FN void Connection::begin_linger() {
+    if (const std::shared_ptr<Upgrade> owner = std::move(upgrade_)) {
+        upgrade_.reset();
+        owner->on_close();
+    }
+    if (phase_ == Phase::closed) {
+        return;
+    }
+    if (exchange_) {
+        note_access(true);
+        core_.release_exchange(std::move(exchange_));
+    }
+    transport_->shut_write();
+    phase_ = Phase::lingering;
+    phase_began_ = core_.now();
+    received_ = 0;
+    in_.release();
+    out_.release();
+}
+
+PORTHOLE_FN void Connection::begin_upgrade() {
+    upgrade_ = std::move(exchange_->response.upgrade);
+    exchange_->response.status = 101;
+    note_access(true);
+    core_.release_exchange(std::move(exchange_));
+    phase_ = Phase::upgraded;
+    keep_unsent(); // what the owner sends stays behind the 101
+    if (phase_ == Phase::closed) {
+        return;
+    }
+    const std::shared_ptr<Upgrade> owner = upgrade_;
+    owner->on_open(*this);
+    if (phase_ == Phase::upgraded) {
+        core_.make_ready(*this); // for what it has sent, and for what came behind the request
+    }
+}
+
+PORTHOLE_FN void Connection::note_access(bool is_complete) {
+    has_answer_ = false;
+    core_.note_access(*exchange_, is_complete);
+}
+
+PORTHOLE_FN void Connection::report_peer_gone() noexcept {
+    if (exchange_ && exchange_->reply) {
+        exchange_->reply->peer_gone.store(true);
+    }
+    if (phase_ == Phase::sending && source_waits_) {
+        close_now(); // nobody waits for what the source may have some day
+        return;
+    }
+    if (peer_ended_ && phase_ == Phase::deferred) {
+        stop_watching(); // reported again although it is masked: both directions are closed
+    }
+    peer_ended_ = true;
+}
+
+PORTHOLE_FN std::shared_ptr<ReplyState> Connection::defer(Exchange& exchange) {
+    return core_.defer(exchange);
+}
+
+PORTHOLE_FN void Connection::note_dropped_reply() {
+    core_.log(
+        LogLevel::warning, LogId::reply_dropped,
+        "The last copy of a Reply went away unanswered; the answer is 500.", peer_);
+}
+
+PORTHOLE_FN void Connection::note_second_reply() {
+    core_.log(
+        LogLevel::warning, LogId::reply_twice,
+        "A Reply was finished a second time; only the first answer is sent.", peer_);
+}
+
+PORTHOLE_FN void Connection::complete(ReplyState& reply) {
+    if (phase_ != Phase::deferred) {
+        return;
+    }
+    Exchange& x = *exchange_;
+    x.response = std::move(reply.parts);
+    x.response.exchange = &x;
+    x.response.is_deferred = false;
+    x.reply.reset();
+    output_moved_ = unwanted_input_ = false;
+    core_.finish_response(x);
+    if (phase_ != Phase::closed) {
+        send_answer();
+    }
+    if (phase_ != Phase::closed) {
+        send_output();
+    }
+    finish_turn();
+}
+
+PORTHOLE_FN bool Connection::send(std::string_view bytes) {
+    if (phase_ != Phase::upgraded || close_when_sent_
+        || bytes.size() > core_.limits().max_queue_bytes
+        || out_.size() > core_.limits().max_queue_bytes - bytes.size() || !out_.append(bytes)) {
+        return false;
+    }
+    core_.make_ready(*this);
+    return true;
+}
+
+PORTHOLE_FN void Connection::pause_reading(bool is_paused) {
+    is_reading_paused_ = is_paused;
+    if (phase_ == Phase::upgraded) {
+        core_.make_ready(*this);
+    }
+}
+
+PORTHOLE_FN void Connection::close() {
+    if (phase_ == Phase::upgraded) {
+        close_when_sent_ = true;
+        core_.make_ready(*this);
+    }
+}
+
+PORTHOLE_FN void Connection::abort() {
+    close_now();
+}
+
+PORTHOLE_FN void Connection::set_deadline(TimePoint deadline) {
+    owner_deadline_ = deadline;
+    if (phase_ == Phase::upgraded) {
+        update_deadline();
+    }
+}
+
+PORTHOLE_FN TimePoint Connection::now() const noexcept {
+    return core_.now();
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/connection_turn.inl
+
+// What every turn of a connection ends with: what to be told of next, until when, and how it ends.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What every turn ends with: the next one is arranged for.
+PORTHOLE_FN void Connection::finish_turn() {
+    if (phase_ == Phase::closed) {
+        return;
+    }
+    const bool has_unread = !in_.is_empty() && !needs_more_ && wants_input();
+    if (has_unread) {
+        core_.make_ready(*this);
+    }
+    if (phase_ == Phase::head && !exchange_ && in_.is_empty() && !has_output()) {
+        core_.note_idle(*this);
+    } else {
+        ListLink<IdleTag>::unlink();
+    }
+    update_interest();
+    update_deadline();
+}
+
+PORTHOLE_FN TimePoint Connection::phase_deadline() const noexcept {
+    const Limits& limits = core_.limits();
+    switch (phase_) {
+    case Phase::head:
+        if (exchange_ || requests_ == 0) {
+            return phase_began_ + limits.head_timeout;
+        }
+        return phase_began_ + limits.idle_timeout;
+    case Phase::content: {
+        const std::uint64_t rate =
+            limits.min_body_bytes_per_second == 0 ? 1 : limits.min_body_bytes_per_second;
+        constexpr std::uint64_t a_day = 24 * 60 * 60;
+        const std::uint64_t earned = received_ / rate < a_day ? received_ / rate : a_day;
+        return phase_began_ + limits.body_grace
+               + std::chrono::seconds(static_cast<std::int64_t>(earned));
+    }
+    case Phase::lingering: return phase_began_ + limits.linger_timeout;
+    case Phase::upgraded: return owner_deadline_;
+    case Phase::deferred:
+    case Phase::sending:
+    case Phase::closed: return never;
+    }
+    return never;
+}
+
+PORTHOLE_FN void Connection::update_deadline() {
+    if (!output_is_blocked_ || !has_output()) {
+        stall_deadline_ = never;
+    } else if (output_moved_ || stall_deadline_ == never) {
+        stall_deadline_ = core_.now() + core_.limits().write_stall_timeout;
+    }
+    const TimePoint phase = phase_deadline();
+    const TimePoint deadline = phase < stall_deadline_ ? phase : stall_deadline_;
+    if (deadline == never) {
+        core_.timers().disarm(*this);
+    } else {
+        core_.timers().arm(*this, deadline);
+    }
+}
+
+PORTHOLE_FN void Connection::on_deadline() {
+    const TimePoint now = core_.now();
+    output_moved_ = unwanted_input_ = false;
+    if (now >= stall_deadline_) {
+        core_.note_timeout(
+            "The peer took nothing of an answer for too long "
+            "(Limits::write_stall_timeout).",
+            peer_);
+        close_now();
+        return;
+    }
+    if (now < phase_deadline()) {
+        update_deadline();
+        return;
+    }
+    switch (phase_) {
+    case Phase::head:
+        if (!exchange_) {
+            close_now(); // idle, or never said a word
+            return;
+        }
+        core_.note_timeout(describe(RequestFault::head_timeout), peer_);
+        refuse(RequestFault::head_timeout);
+        break;
+    case Phase::content:
+        core_.note_timeout(describe(RequestFault::content_timeout), peer_);
+        refuse(RequestFault::content_timeout);
+        break;
+    case Phase::upgraded: {
+        owner_deadline_ = never;
+        const std::shared_ptr<Upgrade> owner = upgrade_;
+        owner->on_deadline();
+        break;
+    }
+    case Phase::lingering: close_now(); return;
+    case Phase::deferred:
+    case Phase::sending:
+    case Phase::closed: break;
+    }
+    if (phase_ != Phase::closed && (has_output() || close_when_sent_)) {
+        send_output();
+    }
+    finish_turn();
+}
+
+PORTHOLE_FN void Connection::update_interest() {
+    Interest wanted = interest_;
+    wanted.write = output_is_blocked_ && has_output();
+    wanted.hangup = !peer_ended_;
+    if (wants_input()) {
+        wanted.read = true;
+    } else if (unwanted_input_ || wanted.write) {
+        wanted.read = false; // not before it costs something: most answers come back to reading
+    }
+    if (wanted != interest_) {
+        set_interest(wanted);
+    }
+}
+
+PORTHOLE_FN void Connection::set_interest(Interest wanted) {
+    interest_ = wanted;
+    const NativeHandle handle = transport_->handle();
+    if (handle == invalid_handle) {
+        return;
+    }
+    Pollable* owner = this;
+    const Error error = is_watched_ ? core_.poller().modify(handle, owner, wanted)
+                                    : core_.poller().add(handle, owner, wanted);
+    is_watched_ = true;
+    if (error) {
+        close_now();
+    }
+}
+
+PORTHOLE_FN void Connection::stop_watching() noexcept {
+    if (is_watched_) {
+        core_.poller().remove(transport_->handle());
+        is_watched_ = false;
+        interest_ = Interest{false, false, false};
+    }
+}
+
+PORTHOLE_FN Readiness Connection::wanted_readiness() const noexcept {
+    const Readiness is = transport_->readiness();
+    Readiness wanted;
+    wanted.read = is.read && interest_.read;
+    wanted.write = is.write && interest_.write;
+    wanted.hangup = is.hangup && interest_.hangup && !peer_ended_;
+    wanted.error = is.error && (interest_.read || interest_.write || interest_.hangup);
+    return wanted;
+}
+
+PORTHOLE_FN void Connection::begin_drain() {
+    is_draining_ = true;
+    const bool is_idle = phase_ == Phase::head && !exchange_ && in_.is_empty() && !has_output();
+    if (is_idle) {
+        close_now();
+    } else if (phase_ == Phase::upgraded) {
+        close();
+    }
+}
+
+PORTHOLE_FN void Connection::close_now() noexcept {
+    if (phase_ == Phase::closed) {
+        return;
+    }
+    phase_ = Phase::closed;
+    stop_watching();
+    core_.timers().disarm(*this);
+    core_.out().clear();
+    transport_.reset();
+    if (source_waker_) {
+        *source_waker_ = nullptr;
+    }
+    if (exchange_ && has_answer_) {
+        note_access(false);
+    }
+    if (exchange_ && exchange_->reply) {
+        exchange_->reply->connection = nullptr;
+        exchange_->reply->peer_gone.store(true);
+    }
+    if (const std::shared_ptr<Upgrade> owner = std::move(upgrade_)) {
+        PORTHOLE_TRY {
+            owner->on_close();
+        }
+        PORTHOLE_CATCH_ALL {}
+    }
+    core_.bury(*this);
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/dispatch.inl
+
+// From a complete request to its answer: hooks, route, handler, error page. All user code that a
+// request causes is called from here.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Runs `step`, counts its time as the user's, and turns an exception into a 500.
+template <class Step>
+PORTHOLE_FN void ServerCore::run_user_code(Exchange& x, const Step& step) {
+    const TimePoint began = read_clock();
+    bool has_ended = false;
+    PORTHOLE_TRY {
+        step();
+        has_ended = true;
+    }
+    PORTHOLE_CATCH_ALL {
+        log(LogLevel::error, LogId::handler_threw,
+            "An exception left a handler or hook; the answer is 500.", x.request.peer);
+    }
+    router_->leave();
+    const std::chrono::nanoseconds spent = read_clock() - began;
+    report_.handler_time += spent;
+    x.handler_time += spent;
+    x.is_over_budget = is_out_of_time();
+    if (x.response.refused_fields != 0) {
+        log(LogLevel::warning, LogId::field_refused,
+            "A response field was dropped: its name is no token, its value has control characters, "
+            "or the server sets it itself.",
+            x.request.peer);
+    }
+    if (has_ended) {
+        return;
+    }
+    if (x.reply) { // deferred before it threw: the Reply no longer answers this request
+        x.reply->connection = nullptr;
+        x.reply.reset();
+    }
+    x.response.reset();
+    x.response.status = 500;
+    x.response.body = "500 Internal Server Error\n";
+    x.response.fields = "Content-Type: text/plain; charset=utf-8\r\n";
+}
+
+PORTHOLE_FN void ServerCore::handle(Exchange& x) {
+    x.response.exchange = &x;
+    run_user_code(x, [this, &x] { handle_steps(x); });
+}
+
+PORTHOLE_FN void ServerCore::finish_response(Exchange& x) {
+    run_user_code(x, [this, &x] { finish_steps(x); });
+}
+
+PORTHOLE_FN void ServerCore::handle_steps(Exchange& x) {
+    const Request request(x.request);
+    Response response(x.response);
+    x.scope = &router_->root();
+    if (run_before_hooks(x.scope, x, request, response)) {
+        run_route(x, request, response);
+    }
+    if (!x.response.is_deferred) {
+        finish_steps(x);
+    }
+}
+
+PORTHOLE_FN void ServerCore::run_route(Exchange& x, const Request& request, Response& response) {
+    Route* route = router_->match(x.request, request.host());
+    if (route == nullptr) {
+        answer_unrouted(x, request, response);
+        return;
+    }
+    x.scope = route->scope;
+    const bool has_own_hooks = x.scope != &router_->root();
+    if (has_own_hooks && !run_before_hooks(x.scope, x, request, response)) {
+        return;
+    }
+    router_->enter(x.scope, route);
+    if (route->mount) {
+        route->mount->handle(request, response);
+    } else {
+        route->handler(request, response);
+    }
+}
+
+/// Outer groups first. The server's own hooks, which have run before the route was known, are left
+/// out unless `scope` is the server's. False when one of them has stopped the request.
+PORTHOLE_FN bool ServerCore::run_before_hooks(
+    const RouteScope* scope, Exchange& x, const Request& request, Response& response) {
+    if (scope->parent != nullptr && scope->parent->parent != nullptr
+        && !run_before_hooks(scope->parent, x, request, response)) {
+        return false;
+    }
+    router_->enter(scope, nullptr);
+    for (std::size_t i = 0; i < scope->before.size(); ++i) {
+        if ((*scope->before[i])(request, response) == Next::stop) {
+            if (!x.response.is_touched && !x.response.is_deferred) {
+                make_error(x, 403, "A hook of this server does not allow the request.");
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
+PORTHOLE_FN void
+ServerCore::answer_unrouted(Exchange& x, const Request& request, Response& response) {
+    const std::string allowed = router_->allowed_methods(x.request, request.host());
+    if (request.method() == Method::options && (!allowed.empty() || request.path() == "*")) {
+        response.status(204);
+        if (!allowed.empty()) {
+            response.header("Allow", allowed);
+        }
+    } else if (request.method() == Method::other) {
+        make_error(
+            x, status_of(RequestFault::unknown_method), describe(RequestFault::unknown_method));
+    } else if (!allowed.empty()) {
+        make_error(x, 405, "This path does not answer that method; see the Allow field.");
+        response.header("Allow", allowed);
+    } else {
+        make_error(x, 404, "Nothing answers at this path.");
+    }
+}
+
+/// The library's own answer. It reflects nothing of the request.
+PORTHOLE_FN void ServerCore::make_error(Exchange& x, int status, std::string_view sentence) {
+    x.response.reset();
+    x.response.exchange = &x;
+    x.is_refused = true;
+    std::string& body = x.response.body;
+    body = std::to_string(status);
+    body += ' ';
+    body += reason_phrase(status);
+    body += '\n';
+    body += sentence;
+    body += '\n';
+    x.response.fields = "Content-Type: text/plain; charset=utf-8\r\n";
+    x.response.status = status;
+    x.response.is_touched = true;
+}
+
+PORTHOLE_FN void ServerCore::finish_steps(Exchange& x) {
+    constexpr int first_error = 400;
+    const Request request(x.request);
+    Response response(x.response);
+    const bool is_empty = x.response.body.empty() && !x.response.source && !x.response.upgrade;
+    if (error_page_ && x.response.status >= first_error && (x.is_refused || is_empty)) {
+        const std::shared_ptr<Handler> page = error_page_; // it may set another one
+        router_->enter(nullptr, nullptr);
+        (*page)(request, response);
+    }
+    if (x.origin != nullptr) { // the after hooks may still change it
+        response.header("Access-Control-Allow-Origin", *x.origin);
+        response.add_header("Vary", "Origin");
+    }
+    for (const RouteScope* scope = x.scope; scope != nullptr; scope = scope->parent) {
+        router_->enter(scope, nullptr);
+        for (std::size_t i = 0; i < scope->after.size(); ++i) {
+            (*scope->after[i])(request, response);
+        }
+    }
+}
+
+/// Before anything else looks at the request: static files, 404s, OPTIONS and upgrades, too.
+PORTHOLE_FN bool ServerCore::admit(Exchange& x, const Entrance& entrance) {
+    constexpr int unauthorized = 401;
+    const Request request(x.request);
+    const GuardContext context{x.request.scheme, entrance.is_exposed, entrance.needs_token};
+    const GuardVerdict verdict = gatekeeper_.judge(request, context);
+    x.origin = verdict.origin;
+    switch (verdict.kind) {
+    case GuardVerdict::Kind::pass: return true;
+    case GuardVerdict::Kind::refuse:
+        log(LogLevel::info, LogId::request_refused, verdict.sentence, x.request.peer);
+        make_error(x, verdict.status, verdict.sentence);
+        if (verdict.status == unauthorized) { // RFC 6750 section 3
+            Response(x.response).header("WWW-Authenticate", "Bearer");
+        }
+        break;
+    case GuardVerdict::Kind::preflight: answer_preflight(x); break;
+    case GuardVerdict::Kind::login: answer_login(x); break;
+    }
+    x.scope = &router_->root();
+    finish_response(x);
+    x.response.must_close = true; // its content, if it has any, is not read
+    return false;
+}
+
+/// The permission that a browser asks for beforehand (WHATWG Fetch, CORS-preflight). What the
+/// origin may do was decided with Guard::allowed_origins, so what it asks for is granted.
+PORTHOLE_FN void ServerCore::answer_preflight(Exchange& x) {
+    const Request request(x.request);
+    Response response(x.response);
+    response.no_content();
+    response.header(
+        "Access-Control-Allow-Methods",
+        request.header("Access-Control-Request-Method").value_or(""));
+    if (const auto fields = request.header("Access-Control-Request-Headers")) {
+        response.header("Access-Control-Allow-Headers", *fields);
+    }
+    response.header("Access-Control-Max-Age", "600");
+}
+
+/// The token becomes a session cookie, and leaves the address bar and the history.
+PORTHOLE_FN void ServerCore::answer_login(Exchange& x) {
+    constexpr int see_other = 303;
+    const Request request(x.request);
+    Response response(x.response);
+    std::string_view path = x.request.target.path;
+    while (path.size() > 1 && path[1] == '/') {
+        path.remove_prefix(1); // "//name" would lead to another host
+    }
+    std::string location(path);
+    char separator = '?';
+    std::string_view rest = request.query_string();
+    while (!rest.empty()) {
+        const std::string_view pair = rest.substr(0, rest.find('&'));
+        rest.remove_prefix(pair.size() < rest.size() ? pair.size() + 1 : rest.size());
+        if (pair.substr(0, pair.find('=')) != "token") {
+            location += separator;
+            location += pair;
+            separator = '&';
+        }
+    }
+    response.redirect(location, see_other);
+    CookieOptions cookie;
+    cookie.same_site = SameSite::strict;
+    cookie.secure = x.request.scheme == "https";
+    response.cookie(gatekeeper_.session_cookie_name(request), gatekeeper_.session(), cookie);
+}
+
+PORTHOLE_FN void ServerCore::note_access(const Exchange& x, bool is_complete) {
+    if (!options_.access_log) {
+        return;
+    }
+    const Request request(x.request);
+    const std::string target = x.has_request ? redact_token(request.target()) : std::string();
+    AccessRecord record;
+    record.time = clock_source_->wall_time();
+    record.peer = request.peer();
+    record.method = x.has_request ? request.method_name() : std::string_view();
+    record.target = target;
+    record.http_version = request.http_version();
+    record.status = x.response.status;
+    record.content_bytes = x.content_sent;
+    record.is_complete = is_complete;
+    record.duration = x.has_request ? clock_ - x.began : Duration::zero();
+    record.handler_time = x.handler_time;
+    record.is_over_budget = x.is_over_budget;
+    options_.access_log(record);
+}
+
+/// What handlers see of a request that could not be read: nothing but its peer.
+PORTHOLE_FN void ServerCore::show_nothing(Exchange& x, std::string_view peer) noexcept {
+    x.request.reset();
+    x.request.base = "";
+    x.request.head = &empty_head_;
+    x.request.peer = peer;
+}
+
+PORTHOLE_FN void ServerCore::refuse(Exchange& x, RequestFault fault, std::string_view peer) {
+    if (!x.has_request) {
+        show_nothing(x, peer);
+    }
+    x.scope = &router_->root();
+    log(LogLevel::info, LogId::request_refused, describe(fault), peer);
+    make_error(x, status_of(fault), describe(fault));
+    finish_response(x);
+    x.response.must_close = true;
+}
+
+PORTHOLE_FN void ServerCore::refuse_overload(Exchange& x, std::string_view peer) {
+    show_nothing(x, peer);
+    x.scope = &router_->root();
+    make_error(x, 503, "Too many connections (Limits::max_connections).");
+    Response(x.response).header("Retry-After", "1");
+    finish_response(x);
+    x.response.must_close = true;
+}
+
+/// The route's own bound, else that of the innermost group that has one, else the server's.
+PORTHOLE_FN std::uint64_t ServerCore::max_body_bytes(Exchange& x) {
+    const Request request(x.request);
+    const Route* route = router_->match(x.request, request.host());
+    if (route == nullptr) {
+        return limits().max_body_bytes;
+    }
+    if (route->max_body_bytes) {
+        return *route->max_body_bytes;
+    }
+    for (const RouteScope* scope = route->scope; scope != nullptr; scope = scope->parent) {
+        if (scope->max_body_bytes) {
+            return *scope->max_body_bytes;
+        }
+    }
+    return limits().max_body_bytes;
+}
+
+PORTHOLE_FN std::shared_ptr<ReplyState> ServerCore::defer(Exchange& x) {
+    auto state = std::make_shared<ReplyState>();
+    state->connection = x.connection;
+    state->mailbox = mailbox_;
+    state->parts = std::move(x.response);
+    state->parts.exchange = nullptr;
+    x.response.reset();
+    x.response.exchange = &x;
+    x.response.is_deferred = true;
+    x.reply = state;
+    return state;
+}
+
+PORTHOLE_FN void ServerCore::set_error_page(Handler page) {
+    error_page_ = std::make_shared<Handler>(std::move(page));
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/core_listen.inl
+
+// How connections begin: listeners, accepting, the cap, transports from elsewhere; and watched
+// descriptors.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN Error ListenerEntry::open() {
+    interest_ = Interest{true, false, false};
+    Pollable* owner = this;
+    return core_.poller().add(listener_.handle(), owner, interest_);
+}
+
+PORTHOLE_FN ListenerEntry::~ListenerEntry() {
+    if (listener_.is_open()) {
+        core_.poller().remove(listener_.handle());
+    }
+}
+
+PORTHOLE_FN void ListenerEntry::serve(Readiness) {
+    const Expose expose = listener_.options().expose;
+    const bool is_exposed = expose != Expose::no && listener_.endpoint().family() != Family::local;
+    const Entrance entrance{is_exposed, is_exposed && expose == Expose::lan_with_token};
+    for (;;) {
+        if (!core_.may_accept()) {
+            core_.make_ready(*this);
+            return;
+        }
+        Socket socket;
+        Endpoint peer;
+        switch (listener_.accept(socket, peer)) {
+        case AcceptStatus::accepted: core_.accept(std::move(socket), peer, entrance); break;
+        case AcceptStatus::retry: break;
+        case AcceptStatus::none: return;
+        case AcceptStatus::exhausted:
+        case AcceptStatus::failed: back_off(); return;
+        }
+    }
+}
+
+/// No descriptor is left: the listener is not watched for a while, instead of being told in vain at
+/// each poll that somebody waits.
+PORTHOLE_FN void ListenerEntry::back_off() noexcept {
+    core_.note_exhausted();
+    interest_ = Interest{false, false, false};
+    Pollable* owner = this;
+    static_cast<void>(core_.poller().modify(listener_.handle(), owner, interest_));
+    core_.timers().arm(*this, core_.now() + core_.limits().accept_backoff);
+}
+
+PORTHOLE_FN void ListenerEntry::on_deadline() {
+    interest_ = Interest{true, false, false};
+    Pollable* owner = this;
+    static_cast<void>(core_.poller().modify(listener_.handle(), owner, interest_));
+}
+
+/// A few for each tick, so that a flood of newcomers leaves time for those who are here.
+PORTHOLE_FN bool ServerCore::may_accept() noexcept {
+    if (accepts_left_ == 0 || is_out_of_time()) {
+        return false;
+    }
+    --accepts_left_;
+    return true;
+}
+
+PORTHOLE_FN void ServerCore::note_exhausted() noexcept {
+    ++stats_.accept_backoffs;
+    log(LogLevel::warning, LogId::accept_failed,
+        "No descriptor or memory is left for a new connection; accepting pauses "
+        "(Limits::accept_backoff).");
+}
+
+/// How many connections the address of `peer` has.
+PORTHOLE_FN std::size_t ServerCore::count_from(std::string_view peer) noexcept {
+    const std::string_view host = peer.substr(0, peer.rfind(':'));
+    std::size_t count = 0;
+    for (Connection* c = open_.front(); c != nullptr; c = open_.after(*c)) {
+        const std::string_view other = c->peer();
+        count += other.substr(0, other.rfind(':')) == host ? 1u : 0u;
+    }
+    return count;
+}
+
+PORTHOLE_FN void ServerCore::accept(Socket socket, const Endpoint& peer, Entrance entrance) {
+    // Beyond the cap a few more may hear why they are not served.
+    constexpr std::size_t max_refusals = 16;
+    ++work_;
+    ++stats_.accepted;
+    std::string name = peer.to_string();
+    const bool is_crowd = entrance.is_exposed && !peer.is_loopback()
+                          && count_from(name) >= limits().max_connections_per_address;
+    const bool is_full = connections_ >= limits().max_connections;
+    Connection* longest_idle = is_full && !is_crowd ? idle_.front() : nullptr;
+    if (longest_idle != nullptr) {
+        longest_idle->close_now();
+    }
+    const bool is_refused = is_crowd || (is_full && longest_idle == nullptr);
+    if (is_full || is_crowd) {
+        ++stats_.refused;
+        log(LogLevel::warning, LogId::connection_capped,
+            is_crowd ? "One address has too many connections (Limits::max_connections_per_address)."
+                     : "The longest idle connection makes room, else the newcomer gets 503 "
+                       "(Limits::max_connections).",
+            name);
+    }
+    if (is_refused && connections_ >= limits().max_connections + max_refusals) {
+        return;
+    }
+    std::unique_ptr<Transport> transport(new SocketTransport(std::move(socket)));
+    std::unique_ptr<Connection> connection(
+        new Connection(*this, std::move(transport), std::move(name), entrance));
+    ++connections_;
+    Connection& opened = *connection.release();
+    open_.push_back(opened);
+    if (opened.open()) {
+        opened.close_now();
+    } else if (is_refused) {
+        opened.refuse_newcomer();
+    }
+}
+
+PORTHOLE_FN Error ServerCore::adopt(std::unique_ptr<Transport> transport, std::string_view peer) {
+    if (broken_) {
+        return broken_;
+    }
+    if (transport == nullptr || is_draining_) {
+        return Error(ErrorCode::misuse, "adopt", peer, "the server must be running");
+    }
+    const bool has_descriptor = transport->handle() != invalid_handle;
+    std::unique_ptr<Connection> connection(
+        new Connection(*this, std::move(transport), std::string(peer), Entrance{}));
+    ++connections_;
+    ++stats_.accepted;
+    Connection& opened = *connection.release();
+    (has_descriptor ? open_ : descriptorless_).push_back(opened);
+    Error error = opened.open();
+    if (error) {
+        opened.close_now();
+    }
+    return error;
+}
+
+/// A server that has been stopped, or is about to, starts anew.
+PORTHOLE_FN void ServerCore::restart() noexcept {
+    if (mailbox_->is_stop_requested() || is_draining_) {
+        mailbox_->forget_stop();
+        listeners_.clear();
+        close_connections();
+        is_draining_ = false;
+        stop_deadline_ = never;
+    }
+}
+
+PORTHOLE_FN Error
+ServerCore::listen(std::string_view host, std::uint16_t port, const ListenOptions& options) {
+    if (broken_) {
+        return broken_;
+    }
+    restart();
+    if (options.expose == Expose::lan_with_token && !gatekeeper_.make_secrets()) {
+        return no_secrets();
+    }
+    std::vector<const Listener*> existing;
+    for (const std::unique_ptr<ListenerEntry>& entry : listeners_) {
+        existing.push_back(&entry->listener());
+    }
+    std::vector<Listener> opened;
+    std::vector<Error> skipped;
+    Error error = open_listeners(host, port, options, existing, opened, skipped);
+    if (error) {
+        return error;
+    }
+    for (const Error& each : skipped) {
+        log(LogLevel::warning, LogId::listen_skipped, each.message());
+    }
+    return start_listening(std::move(opened));
+}
+
+PORTHOLE_FN Error ServerCore::listen_unix(std::string_view path, unsigned mode) {
+    if (broken_) {
+        return broken_;
+    }
+    restart();
+    const Endpoint endpoint = Endpoint::local(path);
+    for (const std::unique_ptr<ListenerEntry>& entry : listeners_) {
+        if (entry->listener().endpoint() == endpoint) {
+            return {};
+        }
+    }
+    std::vector<Listener> opened(1);
+    Error error = Listener::open(endpoint, ListenOptions{}, mode, opened.front());
+    return error ? error : start_listening(std::move(opened));
+}
+
+PORTHOLE_FN Error ServerCore::start_listening(std::vector<Listener> opened) {
+    const std::size_t before = listeners_.size();
+    for (Listener& listener : opened) {
+        log(LogLevel::info, LogId::listening, "Listening on " + listener.endpoint().to_string());
+        listeners_.push_back(
+            std::unique_ptr<ListenerEntry>(new ListenerEntry(*this, std::move(listener))));
+        Error error = listeners_.back()->open();
+        if (error) {
+            listeners_.resize(before);
+            return error;
+        }
+    }
+    return {};
+}
+
+PORTHOLE_FN std::vector<Endpoint> ServerCore::endpoints() const {
+    std::vector<Endpoint> all;
+    for (const std::unique_ptr<ListenerEntry>& entry : listeners_) {
+        all.push_back(entry->listener().endpoint());
+    }
+    return all;
+}
+
+PORTHOLE_FN std::uint16_t ServerCore::port() const noexcept {
+    for (const std::unique_ptr<ListenerEntry>& entry : listeners_) {
+        if (entry->listener().endpoint().port() != 0) {
+            return entry->listener().endpoint().port();
+        }
+    }
+    return 0;
+}
+
+PORTHOLE_FN std::string ServerCore::token() {
+    return gatekeeper_.make_secrets() ? gatekeeper_.token() : std::string();
+}
+
+PORTHOLE_FN std::vector<std::string> ServerCore::urls() const {
+    std::vector<std::string> urls;
+    const auto add = [&urls](const Endpoint& endpoint, std::string host, const std::string& query) {
+        if (endpoint.family() == Family::ipv6 && host != "localhost") {
+            host = "[" + host + "]";
+        }
+        std::string url = "http://" + host + ":" + std::to_string(endpoint.port()) + "/" + query;
+        for (const std::string& known : urls) {
+            if (known == url) {
+                return;
+            }
+        }
+        urls.push_back(std::move(url));
+    };
+    for (const std::unique_ptr<ListenerEntry>& entry : listeners_) {
+        const Endpoint& endpoint = entry->listener().endpoint();
+        if (endpoint.family() == Family::local) {
+            continue; // no browser speaks it
+        }
+        const bool needs_token = options_.guard.requires_token
+                                 || entry->listener().options().expose == Expose::lan_with_token;
+        const std::string query = needs_token ? "?token=" + gatekeeper_.token() : std::string();
+        const bool is_local = endpoint.is_loopback() || endpoint.is_wildcard();
+        add(endpoint, is_local ? std::string("localhost") : endpoint.host_text(), query);
+        if (!endpoint.is_wildcard()) {
+            continue;
+        }
+        for (Endpoint own : interface_addresses()) {
+            own.set_port(endpoint.port());
+            if (!own.is_loopback() && own.family() == endpoint.family() && own.scope_id() == 0) {
+                add(own, own.host_text(), query);
+            }
+        }
+    }
+    return urls;
+}
+
+PORTHOLE_FN void
+ServerCore::for_each_pollfd(const std::function<void(NativeHandle, Interest)>& visit) const {
+    if (broken_) {
+        return;
+    }
+    visit(mailbox_->waker().handle(), Interest{true, false, false});
+    for (const std::unique_ptr<ListenerEntry>& entry : listeners_) {
+        if (entry->interest().read) {
+            visit(entry->listener().handle(), entry->interest());
+        }
+    }
+    auto& self = const_cast<ServerCore&>(*this); // walking an intrusive list does not change it
+    for (Connection* c = self.open_.front(); c != nullptr; c = self.open_.after(*c)) {
+        visit(c->handle(), c->interest());
+    }
+    for (WatchEntry* w = self.watches_.front(); w != nullptr; w = self.watches_.after(*w)) {
+        visit(w->handle(), w->interest());
+    }
+}
+
+PORTHOLE_FN Error ServerCore::watch(
+    NativeHandle handle, Interest interest, WatchCallback callback,
+    std::shared_ptr<WatchEntry>& entry) {
+    if (broken_) {
+        return broken_;
+    }
+    entry = std::make_shared<WatchEntry>(*this, handle, interest, std::move(callback));
+    entry->keep_alive(entry);
+    Error error = entry->open();
+    if (error) {
+        entry.reset();
+    }
+    return error;
+}
+
+PORTHOLE_FN Error WatchEntry::open() {
+    Pollable* owner = this;
+    Error error = core_->poller().add(handle_, owner, interest_);
+    if (!error) {
+        core_->add_watch(*this);
+    }
+    return error;
+}
+
+PORTHOLE_FN void WatchEntry::serve(Readiness ready) {
+    const std::shared_ptr<WatchEntry> self = self_.lock();
+    if (core_ != nullptr && self) {
+        core_->count_work();
+        callback_(ready);
+    }
+}
+
+PORTHOLE_FN void WatchEntry::set_interest(Interest interest) {
+    if (core_ == nullptr || interest == interest_) {
+        return;
+    }
+    interest_ = interest;
+    Pollable* owner = this;
+    if (core_->poller().modify(handle_, owner, interest)) {
+        stop();
+    }
+}
+
+PORTHOLE_FN void WatchEntry::stop() noexcept {
+    if (core_ != nullptr) {
+        core_->poller().remove(handle_);
+        core_ = nullptr;
+        static_cast<ListLink<ReadyTag>&>(*this).unlink();
+        static_cast<ListLink<OpenTag>&>(*this).unlink();
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_FN WatchHandle::WatchHandle(std::shared_ptr<detail::WatchEntry> entry) noexcept
+    : entry_(std::move(entry)) {}
+
+PORTHOLE_FN WatchHandle& WatchHandle::operator=(WatchHandle&& other) noexcept {
+    if (this != &other) {
+        stop();
+        entry_ = std::move(other.entry_);
+    }
+    return *this;
+}
+
+PORTHOLE_FN void WatchHandle::set_interest(Interest interest) {
+    if (entry_) {
+        entry_->set_interest(interest);
+    }
+}
+
+PORTHOLE_FN void WatchHandle::stop() noexcept {
+    if (entry_) {
+        entry_->stop();
+        entry_.reset();
+    }
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/core.inl
+
+// The loop. A round is: mail, one poll, a turn for each that is ready, deadlines. A tick is as many
+// rounds as the budget allows and the work needs.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN void define_PORTHOLE_IMPLEMENTATION_in_exactly_one_source_file() {}
+
+inline std::string fixed_fields(const Options& options) {
+    std::string lines;
+    if (!options.server_name.empty()) {
+        lines += "Server: " + options.server_name + "\r\n";
+    }
+    if (options.guard.adds_security_fields) {
+        lines += "X-Content-Type-Options: nosniff\r\n"
+                 "Cross-Origin-Resource-Policy: same-origin\r\n"
+                 "Referrer-Policy: no-referrer\r\n";
+    }
+    return lines;
+}
+
+PORTHOLE_FN ServerCore::ServerCore(Options options)
+    : options_(std::move(options)), gatekeeper_(options_.guard),
+      clock_source_(options_.clock != nullptr ? options_.clock : &system_clock_),
+      clock_(clock_source_->now()), now_(clock_), budget_end_(never), tick_began_(clock_),
+      last_tick_ended_(clock_), timers_(clock_), mailbox_(std::make_shared<Mailbox>()),
+      waker_entry_(*mailbox_), router_(std::make_shared<Router>()),
+      read_buffer_(new char[options_.limits.max_read_bytes_per_turn]),
+      events_(new Poller::Event[Poller::max_events]), out_(16 * max_answers_bytes),
+      default_fields_(fixed_fields(options_)) {
+    exchanges_.reserve(max_free_exchanges);
+    if (options_.guard.requires_token && !gatekeeper_.make_secrets()) {
+        broken_ = no_secrets();
+        return;
+    }
+    broken_ = make_poller(options_.poller, poller_);
+    if (!broken_) {
+        broken_ = mailbox_->open();
+    }
+    if (!broken_) {
+        Pollable* owner = &waker_entry_;
+        broken_ = poller_->add(mailbox_->waker().handle(), owner, Interest{true, false, false});
+    }
+}
+
+PORTHOLE_FN ServerCore::~ServerCore() {
+    clear_graveyard();
+    if (is_gone_ != nullptr) {
+        *is_gone_ = true;
+    }
+}
+
+PORTHOLE_FN void ServerCore::shut_down() noexcept {
+    is_shut_down_ = true;
+    close_connections();
+    while (WatchEntry* watch = watches_.front()) {
+        watch->stop();
+    }
+    listeners_.clear();
+    if (poller_ && mailbox_->waker().handle() != invalid_handle) {
+        poller_->remove(mailbox_->waker().handle());
+    }
+    mailbox_->close();
+    budget_end_ = (TimePoint::min)();
+    if (!is_ticking_) {
+        delete this;
+    }
+}
+
+PORTHOLE_FN TimePoint ServerCore::read_clock() noexcept {
+    clock_ = clock_source_->now();
+    now_ = clock_ - skipped_;
+    return clock_;
+}
+
+/// False when it is called from inside a tick, which would hand one connection's buffers to
+/// another.
+PORTHOLE_FN bool ServerCore::begin_tick(TimePoint budget_end) noexcept {
+    PORTHOLE_ASSERT(!is_ticking_, "tick() must not be called from inside a handler");
+    if (is_ticking_) {
+        return false;
+    }
+    is_ticking_ = true;
+    report_ = TickReport{};
+    accepts_left_ = limits().max_accepts_per_tick;
+    budget_end_ = budget_end;
+    tick_began_ = clock_;
+    skip_gap(clock_);
+    if (mailbox_->is_stop_requested()) {
+        begin_stop();
+    }
+    return true;
+}
+
+/// A breakpoint or a loading screen is not the clients' fault: what exceeds the allowed gap, or the
+/// sleep that next_deadline() allowed, moves all deadlines at once by not having happened.
+PORTHOLE_FN void ServerCore::skip_gap(TimePoint begin) noexcept {
+    TimePoint expected = last_tick_ended_ + limits().max_tick_gap;
+    if (promised_ != never && promised_ + limits().max_tick_gap > expected) {
+        expected = promised_ + limits().max_tick_gap;
+    }
+    promised_ = (TimePoint::min)();
+    if (begin > expected) {
+        skipped_ += begin - expected;
+        now_ = clock_ - skipped_;
+        log(LogLevel::info, LogId::clock_gap,
+            "Nobody ticked for a while; deadlines have moved (Limits::max_tick_gap).");
+    }
+}
+
+PORTHOLE_FN TickReport ServerCore::end_tick() noexcept {
+    TickReport report = report_;
+    read_clock();
+    report.elapsed = clock_ - tick_began_;
+    report.more = !ready_.is_empty() || !letters_.empty();
+    last_tick_ended_ = clock_;
+    ++stats_.ticks;
+    stats_.requests += report.requests;
+    stats_.responses += report.responses;
+    stats_.bytes_in += report.bytes_in;
+    stats_.bytes_out += report.bytes_out;
+    stats_.handler_time += report.handler_time;
+    if (work_ != 0) {
+        stats_.tick_times.add(report.elapsed);
+        stats_.library_times.add(report.elapsed - report.handler_time);
+        work_ = 0;
+    }
+    clear_graveyard();
+    is_ticking_ = false;
+    if (is_shut_down_) {
+        delete this;
+    }
+    return report;
+}
+
+PORTHOLE_FN TickReport ServerCore::tick(std::chrono::nanoseconds budget) {
+    read_clock();
+    if (!begin_tick(clock_ + std::chrono::duration_cast<Duration>(budget))) {
+        return {};
+    }
+    serve_rounds();
+    return end_tick();
+}
+
+PORTHOLE_FN TickReport ServerCore::tick_until(TimePoint deadline) {
+    read_clock();
+    if (!begin_tick(deadline)) {
+        return {};
+    }
+    std::chrono::nanoseconds slept{0};
+    serve_rounds();
+    while (clock_ < deadline && !is_shut_down_) {
+        accepts_left_ = limits().max_accepts_per_tick;
+        const Duration next = time_to_next_deadline();
+        const Duration left = deadline - clock_;
+        const TimePoint before = clock_;
+        poll(next < left ? next : left);
+        read_clock();
+        if (clock_ == before) {
+            break; // a clock that stands still never reaches the deadline
+        }
+        slept += clock_ - before;
+        serve_batch();
+        expire_timers();
+        if (work_ != 0 && !is_out_of_time()) {
+            serve_rounds();
+        }
+    }
+    tick_began_ += slept; // elapsed is what it cost, not what it waited
+    return end_tick();
+}
+
+PORTHOLE_FN TickReport ServerCore::wait(std::chrono::milliseconds timeout) {
+    read_clock();
+    if (!begin_tick(never)) {
+        return {};
+    }
+    read_mail();
+    const Duration next = time_to_next_deadline();
+    const TimePoint before = clock_;
+    poll(next < timeout ? next : Duration(timeout));
+    read_clock();
+    tick_began_ += clock_ - before;
+    read_mail();
+    if (mailbox_->is_stop_requested()) {
+        begin_stop();
+    }
+    serve_batch();
+    expire_timers();
+    return end_tick();
+}
+
+PORTHOLE_FN void ServerCore::run() {
+    constexpr std::chrono::hours forever{1};
+    bool is_gone = false; // a handler may destroy the server
+    is_gone_ = &is_gone;
+    while (is_running() || is_draining_ || mailbox_->is_stop_requested()) {
+        wait(forever);
+        if (is_gone) {
+            return;
+        }
+    }
+    is_gone_ = nullptr;
+}
+
+PORTHOLE_FN bool ServerCore::is_running() const noexcept {
+    return !is_shut_down_ && !is_draining_ && !mailbox_->is_stop_requested()
+           && (!listeners_.empty() || connections_ != 0);
+}
+
+/// Until a round has moved nothing, or the budget is spent.
+PORTHOLE_FN void ServerCore::serve_rounds() {
+    std::uint64_t before = 0;
+    do {
+        before = work_;
+        read_mail();
+        poll(Duration::zero());
+        serve_batch();
+        expire_timers();
+        read_clock();
+    } while (work_ != before && !is_out_of_time());
+}
+
+/// One turn for each that is ready now. Those that the budget leaves over come first next time.
+PORTHOLE_FN void ServerCore::serve_batch() {
+    IntrusiveList<Pollable, ReadyTag> batch;
+    batch.splice_back(ready_);
+    while (Pollable* item = batch.pop_front()) {
+        PORTHOLE_TRY {
+            item->serve(item->take_readiness());
+        }
+        PORTHOLE_CATCH_ALL {
+            log(LogLevel::error, LogId::out_of_memory,
+                "An allocation failed or a callback threw; the connection was dropped.");
+            out_.clear();
+            item->drop();
+        }
+        clear_graveyard();
+        read_clock();
+        if (is_out_of_time()) {
+            break;
+        }
+    }
+    batch.splice_back(ready_);
+    ready_.splice_back(batch);
+}
+
+PORTHOLE_FN void ServerCore::poll(Duration timeout) {
+    if (is_shut_down_ || broken_) {
+        return;
+    }
+    if (!descriptorless_.is_empty()) {
+        for (Connection* c = descriptorless_.front(); c != nullptr; c = descriptorless_.after(*c)) {
+            const Readiness ready = c->wanted_readiness();
+            if (ready.read || ready.write || ready.hangup || ready.error) {
+                c->add_readiness(ready);
+                make_ready(*c);
+            }
+        }
+    }
+    const bool sleeps = timeout > Duration::zero() && ready_.is_empty() && letters_.empty();
+    if (sleeps) {
+        mailbox_->set_waking(
+            true); // before the letters are looked for: put() does it the other way
+        if (mailbox_->has_letters() || mailbox_->is_stop_requested()) {
+            timeout = Duration::zero();
+        }
+    }
+    const Duration most = timeout == (Duration::max)() ? Poller::forever : timeout;
+    const std::size_t count = poller_->poll(sleeps ? most : Duration::zero(), events_.get());
+    if (sleeps) {
+        mailbox_->set_waking(wakes_always_);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        Pollable* item = static_cast<Pollable*>(events_[i].owner);
+        item->add_readiness(events_[i].readiness);
+        if (!item->is_linked()) {
+            make_ready(*item);
+        }
+    }
+}
+
+PORTHOLE_FN void ServerCore::read_mail() {
+    if (mailbox_->has_letters()) {
+        mailbox_->take(letters_);
+    }
+    while (!letters_.empty()) {
+        const Mailbox::Letter letter = std::move(letters_.front());
+        letters_.pop_front();
+        ++work_;
+        PORTHOLE_TRY {
+            letter();
+        }
+        PORTHOLE_CATCH_ALL {
+            log(LogLevel::error, LogId::handler_threw, "A posted task ended with an exception.");
+        }
+        read_clock();
+        if (is_out_of_time() || is_shut_down_) {
+            return;
+        }
+    }
+    if (mailbox_->is_stop_requested() && is_ticking_) {
+        begin_stop();
+    }
+}
+
+PORTHOLE_FN void ServerCore::expire_timers() {
+    constexpr int most = 4096; // a task may be due again at once, by mistake
+    for (int i = 0; i < most && timers_.is_due(now_) && !is_shut_down_; ++i) {
+        Timer* timer = timers_.expire(now_);
+        if (timer == nullptr) {
+            break;
+        }
+        ++work_;
+        PORTHOLE_TRY {
+            static_cast<TimedTask*>(timer)->on_deadline();
+        }
+        PORTHOLE_CATCH_ALL {
+            log(LogLevel::error, LogId::out_of_memory,
+                "A deadline's work ended with an exception.");
+            out_.clear();
+        }
+        read_clock();
+        if (is_out_of_time()) {
+            break;
+        }
+    }
+    clear_graveyard();
+    if (is_draining_ && (connections_ == 0 || now_ >= stop_deadline_)) {
+        finish_stop();
+    }
+}
+
+PORTHOLE_FN Duration ServerCore::time_to_next_deadline() noexcept {
+    TimePoint next = timers_.next_deadline();
+    next = next < stop_deadline_ ? next : stop_deadline_;
+    if (next == never) {
+        return (Duration::max)();
+    }
+    return next > now_ ? next - now_ : Duration::zero();
+}
+
+PORTHOLE_FN TimePoint ServerCore::next_deadline() noexcept {
+    wake_always();
+    read_clock();
+    if (!ready_.is_empty() || !letters_.empty() || mailbox_->has_letters()
+        || mailbox_->is_stop_requested() || !descriptorless_.is_empty()) {
+        promised_ = clock_;
+    } else {
+        const Duration left = time_to_next_deadline();
+        promised_ = left == (Duration::max)() ? never : clock_ + left;
+    }
+    return promised_;
+}
+
+/// The host waits for our descriptors itself, so put() cannot know when nobody does.
+PORTHOLE_FN void ServerCore::wake_always() noexcept {
+    wakes_always_ = true;
+    mailbox_->set_waking(true);
+}
+
+PORTHOLE_FN void ServerCore::begin_stop() {
+    mailbox_->forget_stop();
+    if (is_draining_) {
+        return;
+    }
+    is_draining_ = true;
+    ++work_;
+    listeners_.clear();
+    stop_deadline_ = now_ + limits().stop_grace;
+    for (IntrusiveList<Connection, OpenTag>* list : {&open_, &descriptorless_}) {
+        IntrusiveList<Connection, OpenTag> rest; // a callback may close any of them
+        rest.splice_back(*list);
+        while (Connection* connection = rest.front()) {
+            list->push_back(*connection);
+            connection->begin_drain();
+        }
+    }
+}
+
+PORTHOLE_FN void ServerCore::finish_stop() {
+    close_connections();
+    is_draining_ = false;
+    stop_deadline_ = never;
+    log(LogLevel::info, LogId::stopped, "The server has stopped.");
+}
+
+PORTHOLE_FN void ServerCore::close_connections() noexcept {
+    for (IntrusiveList<Connection, OpenTag>* list : {&open_, &descriptorless_}) {
+        while (Connection* connection = list->front()) {
+            connection->close_now();
+        }
+    }
+    if (!is_ticking_) {
+        clear_graveyard();
+    }
+}
+
+PORTHOLE_FN void ServerCore::bury(Connection& connection) noexcept {
+    static_cast<ListLink<ReadyTag>&>(connection).unlink();
+    static_cast<ListLink<IdleTag>&>(connection).unlink();
+    graveyard_.push_back(connection);
+    --connections_;
+    ++work_;
+}
+
+/// Only between turns, when no call on a connection is left on the stack.
+PORTHOLE_FN void ServerCore::clear_graveyard() noexcept {
+    while (Connection* connection = graveyard_.pop_front()) {
+        delete connection;
+    }
+}
+
+PORTHOLE_FN const DefaultFields& ServerCore::default_fields() noexcept {
+    // Twice a second is often enough for a field that shows seconds, and saves reading a second
+    // clock.
+    constexpr std::chrono::milliseconds step{500};
+    const std::int64_t period =
+        clock_.time_since_epoch() / std::chrono::duration_cast<Duration>(step);
+    if (period != date_period_) {
+        date_period_ = period;
+        default_fields_.set_time(clock_source_->wall_time());
+    }
+    return default_fields_;
+}
+
+PORTHOLE_FN std::unique_ptr<Exchange> ServerCore::acquire_exchange() {
+    if (exchanges_.empty()) {
+        return std::unique_ptr<Exchange>(new Exchange(limits()));
+    }
+    std::unique_ptr<Exchange> exchange = std::move(exchanges_.back());
+    exchanges_.pop_back();
+    return exchange;
+}
+
+PORTHOLE_FN void ServerCore::release_exchange(std::unique_ptr<Exchange> exchange) noexcept {
+    exchange->reset();
+    if (exchanges_.size() < max_free_exchanges) {
+        exchanges_.push_back(std::move(exchange));
+    }
+}
+
+PORTHOLE_FN void ServerCore::count_in(std::size_t bytes) noexcept {
+    report_.bytes_in += bytes;
+    ++work_;
+}
+
+PORTHOLE_FN void ServerCore::count_out(std::size_t bytes) noexcept {
+    report_.bytes_out += bytes;
+    ++work_;
+}
+
+PORTHOLE_FN void
+ServerCore::log(LogLevel level, LogId id, std::string_view sentence, std::string_view peer) {
+    if (options_.log) {
+        options_.log(LogEvent{level, id, sentence, peer});
+    }
+}
+
+PORTHOLE_FN void ServerCore::note_timeout(std::string_view sentence, std::string_view peer) {
+    ++stats_.timeouts;
+    log(LogLevel::info, LogId::timed_out, sentence, peer);
+}
+
+PORTHOLE_FN void ServerCore::note_failure(std::string_view sentence, std::string_view peer) {
+    log(LogLevel::warning, LogId::connection_failed, sentence, peer);
+}
+
+PORTHOLE_FN Stats ServerCore::stats() const {
+    Stats stats = stats_;
+    stats.connections = connections_;
+    return stats;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/server.inl
+
+// The public face: each call hands on to the core or to the router.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// A handler in a mount's clothes.
+class HandlerMount final : public Mount {
+public:
+    explicit HandlerMount(Handler handler) : handler_(std::move(handler)) {}
+    void handle(const Request& request, Response& response) override {
+        handler_(request, response);
+    }
+
+private:
+    Handler handler_;
+};
+
+} // namespace detail
+
+PORTHOLE_FN void RouteHandle::remove() {
+    if (const std::shared_ptr<detail::Router> router = router_.lock()) {
+        router->remove(id_);
+    }
+    id_ = 0;
+}
+
+PORTHOLE_FN RouteHandle& RouteHandle::max_body_bytes(std::uint64_t bytes) {
+    if (const std::shared_ptr<detail::Router> router = router_.lock()) {
+        if (detail::Route* route = router->find(id_)) {
+            route->max_body_bytes = bytes;
+        }
+    }
+    return *this;
+}
+
+PORTHOLE_FN bool RouteHandle::is_valid() const noexcept {
+    const std::shared_ptr<detail::Router> router = router_.lock();
+    return router && router->find(id_) != nullptr;
+}
+
+PORTHOLE_FN RouteHandle
+Group::route(std::string_view method_name, std::string_view pattern, Handler handler) {
+    Error error;
+    detail::Route* route = core_->router().add(*scope_, method_name, pattern, error);
+    PORTHOLE_ASSERT(route != nullptr && handler, "a route has a valid pattern and a handler");
+    if (route == nullptr) {
+        core_->log(LogLevel::error, LogId::bad_pattern, error.message());
+        return {};
+    }
+    if (!handler) {
+        core_->router().remove(route->id);
+        core_->log(LogLevel::error, LogId::bad_pattern, "A route without a handler was not added.");
+        return {};
+    }
+    route->handler = std::move(handler);
+    return RouteHandle(core_->shared_router(), route->id);
+}
+
+PORTHOLE_FN RouteHandle Group::get(std::string_view pattern, Handler handler) {
+    return route("GET", pattern, std::move(handler));
+}
+
+PORTHOLE_FN RouteHandle Group::post(std::string_view pattern, Handler handler) {
+    return route("POST", pattern, std::move(handler));
+}
+
+PORTHOLE_FN RouteHandle Group::put(std::string_view pattern, Handler handler) {
+    return route("PUT", pattern, std::move(handler));
+}
+
+PORTHOLE_FN RouteHandle Group::patch(std::string_view pattern, Handler handler) {
+    return route("PATCH", pattern, std::move(handler));
+}
+
+PORTHOLE_FN RouteHandle Group::del(std::string_view pattern, Handler handler) {
+    return route("DELETE", pattern, std::move(handler));
+}
+
+PORTHOLE_FN Error Group::mount(std::string_view prefix, std::unique_ptr<Mount> mount) {
+    if (mount != nullptr) {
+        Error error = mount->attach(core_->server());
+        if (error) {
+            return error;
+        }
+    }
+    return core_->router().add_mount(*scope_, prefix, std::move(mount));
+}
+
+PORTHOLE_FN Error Group::mount(std::string_view prefix, Handler handler) {
+    return mount(prefix, std::unique_ptr<Mount>(new detail::HandlerMount(std::move(handler))));
+}
+
+PORTHOLE_FN bool Group::unmount(std::string_view prefix) {
+    return core_->router().remove_mount(*scope_, prefix);
+}
+
+PORTHOLE_FN Group Group::group(std::string_view prefix) {
+    return Group(core_, &core_->router().add_scope(*scope_, prefix));
+}
+
+PORTHOLE_FN void Group::before(BeforeHook hook) {
+    scope_->before.push_back(std::unique_ptr<BeforeHook>(new BeforeHook(std::move(hook))));
+}
+
+PORTHOLE_FN void Group::after(AfterHook hook) {
+    scope_->after.push_back(std::unique_ptr<AfterHook>(new AfterHook(std::move(hook))));
+}
+
+PORTHOLE_FN Group& Group::max_body_bytes(std::uint64_t bytes) {
+    scope_->max_body_bytes = bytes;
+    return *this;
+}
+
+PORTHOLE_FN void Group::clear() {
+    core_->router().clear(*scope_);
+}
+
+PORTHOLE_FN Server::Server(detail::ServerCore* core) noexcept
+    : Group(core, &core->router().root()) {
+    core->set_server(*this);
+}
+
+PORTHOLE_FN detail::ServerCore* Server::make_core(Options options) {
+    return new detail::ServerCore(std::move(options));
+}
+
+PORTHOLE_FN Server::~Server() {
+    core_->shut_down();
+}
+
+PORTHOLE_FN Error
+Server::listen(std::string_view host, std::uint16_t port, const ListenOptions& options) {
+    return core_->listen(host, port, options);
+}
+
+PORTHOLE_FN Error Server::listen(std::uint16_t port, const ListenOptions& options) {
+    return core_->listen("localhost", port, options);
+}
+
+PORTHOLE_FN Error Server::listen_unix(std::string_view path, unsigned mode) {
+    return core_->listen_unix(path, mode);
+}
+
+PORTHOLE_FN Error Server::adopt(std::unique_ptr<Transport> transport, std::string_view peer) {
+    return core_->adopt(std::move(transport), peer);
+}
+
+PORTHOLE_FN Group Server::host(std::string_view name) {
+    return Group(core_, &core_->router().add_host(name));
+}
+
+PORTHOLE_FN void Server::on_error(Handler page) {
+    core_->set_error_page(std::move(page));
+}
+
+PORTHOLE_FN TickReport Server::tick(std::chrono::microseconds budget) {
+    return core_->tick(budget);
+}
+
+PORTHOLE_FN TickReport Server::tick_until(TimePoint deadline) {
+    return core_->tick_until(deadline);
+}
+
+PORTHOLE_FN TickReport Server::wait(std::chrono::milliseconds timeout) {
+    return core_->wait(timeout);
+}
+
+PORTHOLE_FN void Server::run() {
+    core_->run();
+}
+
+PORTHOLE_FN void Server::stop() noexcept {
+    core_->mailbox()->request_stop();
+}
+
+PORTHOLE_FN bool Server::is_running() const noexcept {
+    return core_->is_running();
+}
+
+PORTHOLE_FN void Server::post(std::function<void()> task) {
+    core_->mailbox()->put(std::move(task));
+}
+
+PORTHOLE_FN Error
+Server::watch(NativeHandle handle, Interest interest, WatchCallback callback, WatchHandle& watch) {
+    std::shared_ptr<detail::WatchEntry> entry;
+    Error error = core_->watch(handle, interest, std::move(callback), entry);
+    watch = WatchHandle(std::move(entry));
+    return error;
+}
+
+PORTHOLE_FN NativeHandle Server::native_handle() const noexcept {
+    core_->wake_always();
+    return core_->poller_handle();
+}
+
+PORTHOLE_FN void
+Server::for_each_pollfd(const std::function<void(NativeHandle, Interest)>& visit) const {
+    core_->wake_always();
+    core_->for_each_pollfd(visit);
+}
+
+PORTHOLE_FN TimePoint Server::next_deadline() const noexcept {
+    return core_->next_deadline();
+}
+
+PORTHOLE_FN std::vector<Endpoint> Server::endpoints() const {
+    return core_->endpoints();
+}
+
+PORTHOLE_FN std::uint16_t Server::port() const noexcept {
+    return core_->port();
+}
+
+PORTHOLE_FN std::vector<std::string> Server::urls() const {
+    return core_->urls();
+}
+
+PORTHOLE_FN std::string Server::token() const {
+    return core_->token();
+}
+
+PORTHOLE_FN Stats Server::stats() const {
+    return core_->stats();
+}
+
+PORTHOLE_FN const Options& Server::options() const noexcept {
+    return core_->options();
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/access_log.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+PORTHOLE_FN void escape_for_log(std::string_view text, std::string& into) {
+    constexpr char digits[] = "0123456789abcdef";
+    for (const char c : text) {
+        const bool is_plain = c >= ' ' && c <= '~' && c != '"' && c != '\\';
+        if (is_plain) {
+            into += c;
+        } else {
+            const auto byte = static_cast<unsigned char>(c);
+            into += "\\x";
+            into += digits[byte >> 4];
+            into += digits[byte & 0x0f];
+        }
+    }
+}
+
+PORTHOLE_FN void write_common_log(const AccessRecord& record, std::string& into) {
+    std::string_view host = record.peer;
+    const std::size_t colon = host.rfind(':');
+    if (colon != std::string_view::npos && colon + 1 < host.size()) {
+        host = host.substr(0, colon); // without the port
+    }
+    char date[date_size]; // "Sun, 06 Nov 1994 08:49:37 GMT"
+    write_date(record.time, date);
+    const std::string_view text(date, date_size);
+    escape_for_log(host.empty() ? std::string_view("-") : host, into);
+    into.append(" - - [").append(text.substr(5, 2)).append("/").append(text.substr(8, 3));
+    into.append("/").append(text.substr(12, 4)).append(":").append(text.substr(17, 8));
+    into += " +0000] \"";
+    if (record.method.empty()) {
+        into += '-';
+    } else {
+        escape_for_log(record.method, into);
+        into += ' ';
+        escape_for_log(record.target, into);
+        into += ' ';
+        escape_for_log(record.http_version, into);
+    }
+    into += "\" " + std::to_string(record.status) + " ";
+    into += record.content_bytes == 0 ? std::string("-") : std::to_string(record.content_bytes);
+    into += '\n';
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/testing.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace testing {
+
+PORTHOLE_FN std::string_view Answer::header(std::string_view name) const noexcept {
+    for (const auto& field : fields) {
+        if (ascii::equals_ignoring_case(field.first, name)) {
+            return field.second;
+        }
+    }
+    return {};
+}
+
+PORTHOLE_FN bool Answer::has_header(std::string_view name) const noexcept {
+    for (const auto& field : fields) {
+        if (ascii::equals_ignoring_case(field.first, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+PORTHOLE_FN AnswerReading
+read_answer(std::string_view bytes, bool is_head, bool has_ended, Answer& answer) {
+    Limits limits; // a client of its own server trusts it more than a server its clients
+    limits.max_fields_bytes = limits.max_fields = limits.max_trailer_bytes = bytes.size();
+    AnswerReading reading;
+    detail::ResponseParser parser(limits);
+    reading.status = parser.parse(bytes, is_head);
+    if (reading.status != detail::ParseStatus::complete) {
+        return reading;
+    }
+    const detail::ResponseHead& head = parser.head();
+    answer = Answer{};
+    answer.status = head.status;
+    answer.reason = head.reason.in(bytes.data());
+    for (std::size_t i = 0; i < head.fields.size(); ++i) {
+        answer.fields.emplace_back(head.fields[i].name, head.fields[i].value);
+    }
+    reading.size = parser.head_size();
+    std::string_view rest = bytes.substr(reading.size);
+    switch (head.framing.kind) {
+    case detail::Framing::Kind::none: return reading;
+    case detail::Framing::Kind::length:
+        if (rest.size() < head.framing.length) {
+            reading.status = detail::ParseStatus::need_more;
+            return reading;
+        }
+        answer.body = rest.substr(0, static_cast<std::size_t>(head.framing.length));
+        reading.size += answer.body.size();
+        return reading;
+    case detail::Framing::Kind::close:
+        reading.status = has_ended ? detail::ParseStatus::complete : detail::ParseStatus::need_more;
+        answer.body = rest;
+        reading.size = bytes.size();
+        return reading;
+    case detail::Framing::Kind::chunked: break;
+    }
+    detail::ChunkedDecoder decoder(limits);
+    do {
+        std::size_t consumed = 0;
+        std::string_view piece;
+        reading.status = decoder.decode(rest, consumed, piece);
+        answer.body += piece;
+        reading.size += consumed;
+        rest.remove_prefix(consumed);
+    } while (reading.status == detail::ParseStatus::need_more && !rest.empty());
+    return reading;
+}
+
+PORTHOLE_FN std::string write_request(
+    std::string_view method, std::string_view target, const FieldList& fields,
+    std::string_view body) {
+    std::string bytes;
+    bytes.append(method).append(" ").append(target).append(" HTTP/1.1\r\n");
+    bool has_host = false;
+    bool has_framing = false;
+    for (const auto& field : fields) {
+        has_host |= ascii::equals_ignoring_case(field.first, "Host");
+        has_framing |= ascii::equals_ignoring_case(field.first, "Content-Length")
+                       || ascii::equals_ignoring_case(field.first, "Transfer-Encoding");
+        bytes.append(field.first).append(": ").append(field.second).append("\r\n");
+    }
+    if (!has_host) {
+        bytes += "Host: localhost\r\n";
+    }
+    if (!body.empty() && !has_framing) {
+        bytes += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+    }
+    bytes.append("\r\n").append(body);
+    return bytes;
+}
+
+PORTHOLE_FN Client::Client(Server& server, std::size_t capacity, std::string_view peer)
+    : server_(&server) {
+    MemoryTransport::Pair pair = MemoryTransport::make_pair(capacity);
+    transport_ = std::move(pair.client);
+    if (server.adopt(std::move(pair.server), peer)) {
+        is_closed_ = true;
+    }
+}
+
+PORTHOLE_FN Answer Client::request(
+    std::string_view method, std::string_view target, const FieldList& fields,
+    std::string_view body) {
+    const std::string bytes = write_request(method, target, fields, body);
+    std::string_view rest = bytes;
+    for (int i = 0; i < max_ticks && !rest.empty() && !is_closed_; ++i) {
+        rest.remove_prefix(send(rest));
+        if (!rest.empty()) {
+            tick();
+        }
+    }
+    return read_answer(method == "HEAD");
+}
+
+PORTHOLE_FN Answer
+Client::post(std::string_view target, std::string_view type, std::string_view body) {
+    return request("POST", target, {{"Content-Type", type}}, body);
+}
+
+PORTHOLE_FN std::size_t Client::send(std::string_view bytes) {
+    if (!transport_ || bytes.empty()) {
+        return 0;
+    }
+    const IoResult result = transport_->write(&bytes, 1);
+    return result.status == IoStatus::ok ? result.bytes : 0;
+}
+
+PORTHOLE_FN TickReport Client::tick() {
+    const TickReport report = server_->tick(std::chrono::seconds(1));
+    take_input();
+    return report;
+}
+
+PORTHOLE_FN void Client::take_input() {
+    constexpr std::size_t piece = 16 * 1024;
+    while (transport_ && is_reading_ && !is_closed_) {
+        char bytes[piece];
+        const IoResult result = transport_->read(bytes, sizeof bytes);
+        if (result.status == IoStatus::ok) {
+            received_.append(bytes, result.bytes);
+            continue;
+        }
+        is_closed_ = result.status != IoStatus::would_block;
+        return;
+    }
+}
+
+PORTHOLE_FN Answer Client::read_answer(bool is_head) {
+    Answer answer;
+    for (int i = 0; i < max_ticks; ++i) {
+        const AnswerReading reading = testing::read_answer(received_, is_head, is_closed_, answer);
+        constexpr int first_final = 200;
+        if (reading.status == detail::ParseStatus::complete) {
+            received_.erase(0, reading.size);
+            if (answer.status >= first_final || answer.status == 101) {
+                return answer;
+            }
+            continue; // 100 Continue: the answer is still to come
+        }
+        if (reading.status == detail::ParseStatus::failed || is_closed_) {
+            break;
+        }
+        tick();
+    }
+    return Answer{};
+}
+
+PORTHOLE_FN void pass_time(Server& server, ManualClock& clock, Duration time) {
+    constexpr Duration frame = std::chrono::milliseconds(16);
+    while (time > Duration::zero()) {
+        const Duration step = time < frame ? time : frame;
+        clock.advance(step);
+        server.tick(std::chrono::seconds(1));
+        time -= step;
+    }
+}
+
+} // namespace testing
+
+PORTHOLE_NAMESPACE_END
+
+#endif

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+#define PORTHOLE_IMPLEMENTATION
+#include <porthole.hpp>

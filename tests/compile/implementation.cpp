@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+
+#define PORTHOLE_IMPLEMENTATION
+#include <porthole.hpp>

@@ -1,0 +1,267 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The whole suite. Installs what is missing, builds, runs, and ends with `N passed, N failed`.
+#     sh tests/run.sh                  the compiler at hand, both pollers, the compile checks
+#     sh tests/run.sh --ci             the same and every other way to build and run it
+#     sh tests/run.sh --fuzz SECONDS   each libFuzzer target for that long, on a copy of its corpus
+set -u
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
+# shellcheck source=tools/ensure.sh
+. "$root/tools/ensure.sh"
+
+builds=$root/build/run
+jobs=$(nproc 2>/dev/null || echo 2)
+passed=0
+failed=0
+failures=
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+
+stage() {
+    stage_name=$1
+    stage_began=$(date +%s)
+    log=$scratch/log.txt
+    : >"$log"
+    echo "== $stage_name"
+}
+
+# add PASSED FAILED
+add() {
+    passed=$((passed + $1))
+    failed=$((failed + $2))
+    if [ "$2" -gt 0 ]; then
+        failures="$failures
+  $stage_name: $2 failed"
+    fi
+    echo "   $1 passed, $2 failed ($(($(date +%s) - stage_began)) s)"
+}
+
+# A step that has to succeed: its words are shown only when it does not.
+step() {
+    "$@" >"$log" 2>&1 && return 0
+    grep -nE 'error|Error|FAILED' "$log" | head -n 20
+    tail -n 40 "$log"
+    echo "   failed: $*"
+    add 0 1
+    return 1
+}
+
+# report STATUS FILE: adds up a JUnit report; a failing tool that reports no failure counts as one.
+report() {
+    counts=$(python3 "$root/tests/count.py" "$2" 2>"$scratch/names.txt") || counts='0 1'
+    good=${counts% *}
+    bad=${counts#* }
+    if [ "$1" -ne 0 ] && [ "$bad" -eq 0 ]; then
+        bad=1
+    fi
+    if [ "$bad" -gt 0 ]; then
+        grep -nE 'ERROR|FAIL|[0-9] failed|SUMMARY|runtime error|Sanitizer' "$log" | head -n 60
+        tail -n 60 "$log"
+        cat "$scratch/names.txt"
+    fi
+    add "$good" "$bad"
+}
+
+# checks COMMAND...: a script whose last line is `N passed, N failed`.
+checks() {
+    "$@" >"$log" 2>&1
+    status=$?
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
+    if [ -z "$line" ]; then
+        tail -n 40 "$log"
+        add 0 1
+        return
+    fi
+    good=${line%% *}
+    bad=${line#*, }
+    bad=${bad%% *}
+    if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
+        bad=1
+    fi
+    if [ "$bad" -gt 0 ]; then
+        grep -v '^ok ' "$log" | head -n 120
+    fi
+    add "$good" "$bad"
+}
+
+run_ctest() {
+    ctest --test-dir "$tree" --parallel "$jobs" --output-on-failure --no-tests=error \
+        --test-output-size-passed 1000000 --test-output-size-failed 1000000 \
+        --output-junit "$tree/report.xml" >"$log" 2>&1
+}
+
+# suite NAME CMAKE-OPTIONS...: configures, builds and runs one variant.
+suite() {
+    stage "$1"
+    tree=$builds/$(printf '%s' "$1" | tr -c 'a-zA-Z0-9+\n' '-')
+    shift
+    mkdir -p "$tree"
+    rm -f "$tree/report.xml"
+    step cmake -S "$root" -B "$tree" -G Ninja -DPORTHOLE_BUILD_EXAMPLES=OFF \
+        -DPORTHOLE_BUILD_BENCH=OFF "$@" || return
+    step cmake --build "$tree" --parallel "$jobs" || return
+    run_ctest
+    report "$?" "$tree/report.xml"
+}
+
+meson_suite() {
+    stage 'meson'
+    tree=$builds/meson
+    rm -rf "$tree"
+    step env CXX=g++ meson setup "$tree" "$root" || return
+    step meson compile -C "$tree" -j "$jobs" || return
+    # The checks of compile/ and tools/ have run already, with nothing of Meson in them.
+    names=$(meson test -C "$tree" --list 2>/dev/null \
+        | sed -n 's/.*\(\(epoll\|poll\)\.[a-z]*\)$/\1/p')
+    # shellcheck disable=SC2086 # each a word of its own
+    meson test -C "$tree" --no-rebuild --num-processes "$jobs" $names >"$log" 2>&1
+    report "$?" "$tree/meson-logs/testlog.junit.xml"
+}
+
+windows_suite() {
+    # Only doctest: all of /usr/include would hide the headers of the cross compiler.
+    mkdir -p "$scratch/include"
+    cp -R /usr/include/doctest "$scratch/include/"
+    WINEPREFIX=$scratch/wine
+    WINEDEBUG=-all
+    WINEDLLOVERRIDES='mscoree,mshtml='
+    export WINEPREFIX WINEDEBUG WINEDLLOVERRIDES
+    unset DISPLAY WAYLAND_DISPLAY
+    wineboot --init >/dev/null 2>&1
+    rm -rf "$builds/windows--mingw--wine-"
+    suite 'windows (mingw, wine)' "-DCMAKE_TOOLCHAIN_FILE=$root/tools/cmake/mingw64.cmake" \
+        "-DPORTHOLE_DOCTEST_DIR=$scratch/include" -DCMAKE_BUILD_TYPE=Debug \
+        '-DCMAKE_CXX_FLAGS_DEBUG=-O0' -DPORTHOLE_TEST_PCH=ON -DPORTHOLE_BUILD_EXAMPLES=ON
+    # Ends the server of this prefix and no other.
+    wineserver --kill >/dev/null 2>&1
+    stage 'windows: compile checks'
+    checks python3 "$root/tests/compile/run.py" --cxx x86_64-w64-mingw32-g++-posix \
+        --nm x86_64-w64-mingw32-nm \
+        --only 'hostile|leaks|prefix|two|unity|copy|define|mixed|implementation'
+}
+
+quick() {
+    need_build_tools
+    need python3 python3
+    need_header doctest/doctest.h doctest-dev
+    install_missing
+    suite 'quick' -DCMAKE_BUILD_TYPE=Debug '-DCMAKE_CXX_FLAGS_DEBUG=-O0' -DPORTHOLE_TEST_PCH=ON
+}
+
+ci() {
+    need_build_tools
+    need g++ g++
+    need python3 python3
+    need_header doctest/doctest.h doctest-dev
+    need clang++ clang
+    need meson meson
+    need pkg-config pkg-config
+    need x86_64-w64-mingw32-g++-posix g++-mingw-w64-x86-64-posix
+    need wine wine wine64
+    install_missing
+
+    flags='-DCMAKE_CXX_FLAGS_DEBUG=-O0'
+    suite 'g++ C++17' -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Debug "$flags" \
+        -DPORTHOLE_TEST_FULL=ON -DPORTHOLE_TEST_PCH=ON
+    suite 'clang++ C++20' -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=Debug "$flags" \
+        -DCMAKE_CXX_STANDARD=20 -DPORTHOLE_TEST_PCH=ON -DPORTHOLE_BUILD_EXAMPLES=ON \
+        -DPORTHOLE_BUILD_BENCH=ON
+    suite 'g++ C++20, single header, optimised' -DCMAKE_CXX_COMPILER=g++ \
+        -DCMAKE_BUILD_TYPE=Release '-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG' \
+        -DCMAKE_CXX_STANDARD=20 -DPORTHOLE_TEST_SINGLE_HEADER=ON -DPORTHOLE_TEST_PCH=ON \
+        -DPORTHOLE_TEST_TOOLS=OFF -DPORTHOLE_BUILD_EXAMPLES=ON -DPORTHOLE_BUILD_BENCH=ON
+    suite 'clang++ C++17' -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=Debug "$flags" \
+        -DPORTHOLE_TEST_PCH=ON -DPORTHOLE_TEST_TOOLS=OFF
+    suite 'header-only, gnu++17' -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Debug "$flags" \
+        -DPORTHOLE_TEST_HEADER_ONLY=ON -DCMAKE_CXX_EXTENSIONS=ON -DPORTHOLE_TEST_PCH=ON \
+        -DPORTHOLE_TEST_TOOLS=OFF
+    suite 'no exceptions' -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Debug "$flags" \
+        '-DCMAKE_CXX_FLAGS=-fno-exceptions -fno-rtti' -DPORTHOLE_TEST_PCH=ON \
+        -DPORTHOLE_TEST_TOOLS=OFF
+    suite 'address and undefined sanitizers' -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Debug \
+        '-DCMAKE_CXX_FLAGS_DEBUG=-O1' -DPORTHOLE_SANITIZE=address,undefined \
+        -DPORTHOLE_TEST_PCH=ON -DPORTHOLE_TEST_TOOLS=OFF
+    suite 'thread sanitizer' -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Debug \
+        '-DCMAKE_CXX_FLAGS_DEBUG=-O1' -DPORTHOLE_SANITIZE=thread \
+        -DPORTHOLE_TEST_PCH=ON -DPORTHOLE_TEST_TOOLS=OFF
+    windows_suite
+    meson_suite
+    stage 'packages'
+    checks python3 "$root/tests/package/run.py" --cxx g++
+    if [ -f "$root/tests/browser/run.sh" ]; then
+        stage 'browser'
+        checks sh "$root/tests/browser/run.sh"
+    fi
+}
+
+# fuzz SECONDS: tests/fuzz/NAME_fuzz.cpp with tests/fuzz/corpus/NAME. The committed corpus is never
+# written to; what was found stays in build/fuzz/NAME.
+fuzz() {
+    need clang++ clang
+    install_missing
+    runtime=$(clang++ -print-runtime-dir 2>/dev/null)
+    if ! ls "$runtime"/libclang_rt.fuzzer* >/dev/null 2>&1; then
+        version=$(clang++ -dumpversion)
+        missing=" libclang-rt-${version%%.*}-dev"
+        install_missing
+    fi
+    found_one=
+    for source in "$root"/tests/fuzz/*_fuzz.cpp; do
+        [ -f "$source" ] || continue
+        found_one=yes
+        fuzz_one "$source" "$1"
+    done
+    if [ -z "$found_one" ]; then
+        stage 'fuzz'
+        echo '   tests/fuzz holds no *_fuzz.cpp'
+        add 0 1
+    fi
+}
+
+# fuzz_one SOURCE SECONDS
+fuzz_one() {
+    name=$(basename "$1" _fuzz.cpp)
+    stage "fuzz $name"
+    tree=$root/build/fuzz/$name
+    mkdir -p "$tree/corpus"
+    if [ -d "$root/tests/fuzz/corpus/$name" ]; then
+        cp -R "$root/tests/fuzz/corpus/$name/." "$tree/corpus/"
+    fi
+    step clang++ -std=c++17 -O1 -g -fsanitize=fuzzer,address,undefined \
+        -fno-sanitize-recover=all -fno-omit-frame-pointer "-I$root/include" "-I$root/tests" \
+        "$1" "$root/tests/support/implementation.cpp" -o "$tree/fuzz" || return
+    if "$tree/fuzz" "-max_total_time=$2" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+        "-artifact_prefix=$tree/" "$tree/corpus" >"$log" 2>&1; then
+        grep -E 'stat::number_of_executed_units|stat::new_units_added' "$log"
+        grep -oE 'cov: [0-9]+ ft: [0-9]+ corp: [^ ]+' "$log" | tail -n 1
+        add 1 0
+    else
+        tail -n 60 "$log"
+        add 0 1
+    fi
+}
+
+usage() {
+    sed -n '3,6p' "$0" | sed 's/^# //'
+    exit "$1"
+}
+
+case ${1-} in
+    '') quick ;;
+    --ci) ci ;;
+    --fuzz)
+        case ${2-} in
+            '' | *[!0-9]*) usage 2 ;;
+        esac
+        fuzz "$2"
+        ;;
+    -h | --help) usage 0 ;;
+    *) usage 2 ;;
+esac
+
+if [ -n "$failures" ]; then
+    echo "== failures$failures"
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
