@@ -62,7 +62,6 @@
 // server: routes, connections, and the tick
 #include "porthole/server/guard.hpp"
 #include "porthole/server/handler.hpp"
-#include "porthole/server/router.hpp"
 #include "porthole/server/reply.hpp"
 #include "porthole/server/upgrade.hpp"
 #include "porthole/server/watch.hpp"

@@ -69,11 +69,27 @@
 // An exception that leaves a handler becomes a 500; without exceptions the same code is plain.
 #if defined(__cpp_exceptions) || defined(_CPPUNWIND)
 #define PORTHOLE_TRY try
+#define PORTHOLE_CATCH_STANDARD(name) catch (const std::exception& name)
 #define PORTHOLE_CATCH_ALL catch (...)
 #else
 #define PORTHOLE_TRY if constexpr (true)
+#define PORTHOLE_CATCH_STANDARD(name)                                                              \
+    else if constexpr (const ::porthole::PORTHOLE_ABI::detail::NoException name; false)
 #define PORTHOLE_CATCH_ALL else
 #endif
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Stands where an exception would be caught when there are none.
+struct NoException {
+    const char* what() const noexcept { return ""; }
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
 
 // porthole/base/error.hpp
 
@@ -106,28 +122,44 @@ enum class ErrorCode : unsigned char {
     system,                ///< anything else the operating system refused
 };
 
-/// An expected failure, or none. Cheap when there is none.
+/// An expected failure, or none. One pointer wide, and nothing else when there is none, so that it
+/// costs little to hand one up through many calls.
 class [[nodiscard]] Error {
 public:
     Error() = default;
     Error(
         ErrorCode code, std::string_view call, std::string_view subject,
         std::string_view advice = {});
+    Error(const Error& other);
+    Error(Error&& other) noexcept : facts_(other.facts_) { other.facts_ = nullptr; }
+    Error& operator=(Error other) noexcept {
+        Facts* const mine = facts_;
+        facts_ = other.facts_;
+        other.facts_ = mine;
+        return *this;
+    }
+    ~Error() {
+        if (facts_ != nullptr) {
+            forget();
+        }
+    }
 
     /// True when there is an error, so that `if (auto error = server.listen(8080))` reads well.
-    explicit operator bool() const noexcept { return code_ != ErrorCode::ok; }
+    explicit operator bool() const noexcept { return facts_ != nullptr; }
 
-    ErrorCode code() const noexcept { return code_; }
+    ErrorCode code() const noexcept;
+    // Views below are valid as long as the Error.
+
     /// The call that failed: "bind", "getaddrinfo", "mount" ...
-    const std::string& call() const noexcept { return call_; }
+    std::string_view call() const noexcept;
     /// What it was called on: "[::1]:8080", a path, a pattern.
-    const std::string& endpoint() const noexcept { return subject_; }
+    std::string_view endpoint() const noexcept;
     /// The operating system's own words; empty when it was not asked.
-    const std::string& system_text() const noexcept { return system_text_; }
+    std::string_view system_text() const noexcept;
     /// errno, WSAGetLastError() or the getaddrinfo() code; 0 when the system was not asked.
-    int system_code() const noexcept { return system_code_; }
+    int system_code() const noexcept;
     /// What the user can do about it; may be empty.
-    const std::string& advice() const noexcept { return advice_; }
+    std::string_view advice() const noexcept;
     /// All of it in one line: `bind [::1]:8080: Address already in use (98); <advice>`.
     std::string message() const;
 
@@ -135,12 +167,17 @@ public:
     Error&& with_system(int system_code, std::string_view system_text) &&;
 
 private:
-    ErrorCode code_ = ErrorCode::ok;
-    int system_code_ = 0;
-    std::string call_;
-    std::string subject_;
-    std::string system_text_;
-    std::string advice_;
+    struct Facts {
+        ErrorCode code = ErrorCode::ok;
+        int system_code = 0;
+        std::string call;
+        std::string subject;
+        std::string system_text;
+        std::string advice;
+    };
+    void forget() noexcept;
+
+    Facts* facts_ = nullptr; ///< owned; null when there is no error
 };
 
 /// The code's own short sentence, for logs and tests: "address already in use".
@@ -1163,6 +1200,20 @@ public:
     virtual IoResult read(char* into, std::size_t capacity) noexcept = 0;
     /// Gathers at most max_slices pieces. May take less than all.
     virtual IoResult write(const std::string_view* slices, std::size_t count) noexcept = 0;
+    /// True when send_file() is worth a try.
+    virtual bool can_send_files() const noexcept { return false; }
+    /// Writes at most `most` bytes of an open file, from that offset on. May take less. `end`:
+    /// the file has no bytes there. `failed` with system_code 0: not possible with this file,
+    /// which is then to be read and written; the connection is fine.
+    virtual IoResult
+    send_file(NativeHandle file, std::uint64_t offset, std::size_t most) noexcept {
+        static_cast<void>(file);
+        static_cast<void>(offset);
+        static_cast<void>(most);
+        IoResult result;
+        result.status = IoStatus::failed;
+        return result;
+    }
     /// Tells the peer that no more will come; reading goes on.
     virtual void shut_write() noexcept = 0;
     /// The descriptor to watch, or invalid_handle: then the server asks readiness() in each
@@ -1177,12 +1228,22 @@ public:
 
 namespace detail {
 
+/// Whether files can go to a socket without being read, and how: Transport::send_file().
+bool system_sends_files() noexcept;
+IoResult send_file_bytes(
+    NativeHandle socket, NativeHandle file, std::uint64_t offset, std::size_t most) noexcept;
+
 /// A connected socket.
 class SocketTransport final : public Transport {
 public:
     explicit SocketTransport(Socket socket) noexcept : socket_(static_cast<Socket&&>(socket)) {}
     IoResult read(char* into, std::size_t capacity) noexcept override;
     IoResult write(const std::string_view* slices, std::size_t count) noexcept override;
+    bool can_send_files() const noexcept override { return system_sends_files(); }
+    IoResult
+    send_file(NativeHandle file, std::uint64_t offset, std::size_t most) noexcept override {
+        return send_file_bytes(socket_.handle(), file, offset, most);
+    }
     void shut_write() noexcept override { socket_.shut_write(); }
     NativeHandle handle() const noexcept override { return socket_.handle(); }
 
@@ -1793,6 +1854,20 @@ public:
     /// Writes the next piece, up to `capacity` bytes. One unit of the tick's budget: must not
     /// block.
     virtual Piece pull(char* into, std::size_t capacity) = 0;
+    /// Bytes of an open file: its descriptor or HANDLE, and where they begin.
+    struct FilePiece {
+        std::intptr_t handle = -1;
+        std::uint64_t offset = 0;
+    };
+    /// For a source of known size: where the next bytes lie when all that are left in this run
+    /// are a file's, and how many (0: pull them). They may then be sent without being pulled, as
+    /// far as skip() tells.
+    virtual std::uint64_t file_piece(FilePiece& piece) {
+        static_cast<void>(piece);
+        return 0;
+    }
+    /// So many bytes of file_piece() have been sent.
+    virtual void skip(std::uint64_t bytes) { static_cast<void>(bytes); }
     /// Handed over before the first pull(): to be called, on the ticking thread, when a source
     /// that said `wait` has something. Safe to call after the connection has gone.
     virtual void set_waker(std::function<void()> waker) { static_cast<void>(waker); }
@@ -1962,7 +2037,9 @@ template <class T, class = void>
 inline constexpr bool is_byte_container = false;
 template <class T>
 inline constexpr bool is_byte_container<
-    T, decltype(void(std::declval<const T&>().data()[0]), void(std::declval<const T&>().size()))> =
+    T,
+    std::void_t<
+        decltype(std::declval<const T&>().data()[0]), decltype(std::declval<const T&>().size())>> =
     sizeof(*std::declval<const T&>().data()) == 1
     && !std::is_convertible_v<const T&, std::string_view>;
 
@@ -2111,7 +2188,8 @@ struct Guard {
     /// forms to the server, and open WebSockets.
     bool checks_origin = true;
     /// Origins that may send requests from a browser and read the answers (CORS):
-    /// "http://localhost:5173". Exactly as browsers send them; there is no wildcard.
+    /// "http://localhost:5173". Exactly as browsers send them, without a path and the default port;
+    /// there is no wildcard, and "null" is never let in.
     std::vector<std::string> allowed_origins;
 
     /// Each answer carries X-Content-Type-Options: nosniff, Cross-Origin-Resource-Policy:
@@ -2181,6 +2259,8 @@ private:
 
 /// Why a server that needs a token has none.
 Error no_secrets();
+/// True for the query parameter that carries the token, however its name is encoded.
+bool is_token_parameter(std::string_view pair);
 /// The target without the value of its token parameter, for logs.
 std::string redact_token(std::string_view target);
 /// Equal, in a time that depends on the sizes only.
@@ -2224,104 +2304,6 @@ public:
     /// Any method; Request::mount_path() is the path below the prefix.
     virtual void handle(const Request& request, Response& response) = 0;
 };
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/server/router.hpp
-
-// From a method and a path to the handler. Patterns form a tree of segments, one tree for each
-// virtual host: a literal segment beats a ":parameter", which beats a "*wildcard", whatever the
-// order they were added in. Matching visits each node of the tree at most once and allocates
-// nothing in steady state.
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-/// The root of a virtual host's tree, or a segment below it.
-struct RouteNode;
-
-/// A group of routes: where its prefix begins, and what runs around their handlers.
-struct RouteScope {
-    RouteScope* parent = nullptr;                    ///< null for the server itself
-    std::size_t host = 0;                            ///< index of the virtual host; 0 is any
-    std::string prefix;                              ///< without a slash at its end
-    std::vector<std::unique_ptr<BeforeHook>> before; ///< each stays in place while it runs
-    std::vector<std::unique_ptr<AfterHook>> after;
-    std::optional<std::uint64_t> max_body_bytes;
-};
-
-struct Route {
-    std::uint32_t id = 0;
-    Method method = Method::other;
-    std::string method_name; ///< empty: any method
-    std::vector<std::string> names;
-    std::size_t prefix_segments = 0; ///< of a mount: how many segments its prefix has
-    Handler handler;
-    std::unique_ptr<Mount> mount; ///< when set, instead of handler
-    RouteScope* scope = nullptr;
-    std::optional<std::uint64_t> max_body_bytes;
-};
-
-class Router {
-public:
-    Router();
-    ~Router();
-    Router(const Router&) = delete;
-    Router& operator=(const Router&) = delete;
-
-    RouteScope& root() noexcept { return *scopes_.front(); }
-    RouteScope& add_scope(RouteScope& parent, std::string_view prefix);
-    /// `name` is a host name, exact or "*.suffix"; empty is any host.
-    RouteScope& add_host(std::string_view name);
-
-    /// Adds a route below the scope's prefix. Null, with the reason in `error`, when the pattern
-    /// cannot be parsed: it begins with '/', ":name" and "*name" are whole segments, and '*' comes
-    /// last.
-    Route*
-    add(RouteScope& scope, std::string_view method_name, std::string_view pattern, Error& error);
-    Error add_mount(RouteScope& scope, std::string_view prefix, std::unique_ptr<Mount> mount);
-    bool remove_mount(RouteScope& scope, std::string_view prefix);
-    Route* find(std::uint32_t id) noexcept;
-    bool remove(std::uint32_t id);
-    /// Removes all routes of the scope and of those within it, and their hooks.
-    void clear(RouteScope& scope);
-
-    /// The best route for the request, its parameters filled in, or null. HEAD falls back to GET.
-    Route* match(RequestParts& parts, std::string_view host);
-    /// The methods that the request's path has routes for, as a value for Allow (RFC 9110
-    /// section 10.2.1); empty when it has none.
-    std::string allowed_methods(RequestParts& parts, std::string_view host);
-
-    /// While user code runs, what is running is not destroyed when it is removed, but only taken
-    /// out; leave() destroys it. Everything else goes at once, so that its code may be unloaded.
-    void enter(const RouteScope* scope, const Route* route) noexcept {
-        running_scope_ = scope;
-        running_route_ = route;
-    }
-    void leave() noexcept;
-
-private:
-    struct Search;
-    std::vector<std::unique_ptr<RouteNode>> hosts_; ///< the first is for any host
-    std::vector<std::string> host_names_;
-    std::vector<std::unique_ptr<RouteScope>> scopes_; ///< the first is the server's
-    const RouteScope* running_scope_ = nullptr;
-    const Route* running_route_ = nullptr;
-    std::vector<std::unique_ptr<Route>> retired_routes_;
-    std::vector<std::unique_ptr<BeforeHook>> retired_before_;
-    std::vector<std::unique_ptr<AfterHook>> retired_after_;
-    std::uint32_t next_id_ = 1;
-
-    RouteNode* find_node(RouteNode& root, std::string_view pattern, Route& route);
-    std::size_t host_index(std::string_view host) const noexcept;
-    void retire(std::unique_ptr<Route> route);
-    void clear_hooks(RouteScope& scope);
-    template <class Predicate>
-    bool remove_if(RouteNode& node, const Predicate& predicate);
-};
-
-} // namespace detail
 
 PORTHOLE_NAMESPACE_END
 
@@ -2896,6 +2878,9 @@ or define WIN32_LEAN_AND_MEAN before <windows.h>."
 
 #include <arpa/inet.h>
 #include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <dirent.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -2913,6 +2898,7 @@ or define WIN32_LEAN_AND_MEAN before <windows.h>."
 #if defined(__linux__)
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 #endif
 
@@ -3085,19 +3071,21 @@ PORTHOLE_FN bool is_token(std::string_view text) noexcept {
 }
 
 PORTHOLE_FN bool is_field_value(std::string_view text) noexcept {
-    const char* at = text.data();
-    std::size_t left = text.size();
-    while (left >= sizeof(std::uint64_t)) {
+    constexpr std::size_t step = sizeof(std::uint64_t);
+    const auto has_control = [](const char* at) {
         std::uint64_t word = 0;
-        std::memcpy(&word, at, sizeof word);
-        if (detail::control_bits(word) != 0) {
-            break; // a tab is legal: the bytewise loop decides
-        }
-        at += sizeof word;
-        left -= sizeof word;
+        std::memcpy(&word, at, step);
+        return detail::control_bits(word) != 0;
+    };
+    bool is_suspect = text.size() < step;
+    for (std::size_t i = 0; i + step <= text.size() && !is_suspect; i += step) {
+        is_suspect = has_control(text.data() + i);
     }
-    for (; left > 0; ++at, --left) {
-        if (!detail::is_value_char(*at)) {
+    if (!is_suspect && !has_control(text.data() + text.size() - step)) {
+        return true;
+    }
+    for (const char c : text) { // short, or with a tab, which is legal
+        if (!detail::is_value_char(c)) {
             return false;
         }
     }
@@ -3316,33 +3304,74 @@ PORTHOLE_NAMESPACE_END
 PORTHOLE_NAMESPACE_BEGIN
 
 PORTHOLE_FN Error::Error(
-    ErrorCode code, std::string_view call, std::string_view subject, std::string_view advice)
-    : code_(code), call_(call), subject_(subject), advice_(advice) {}
+    ErrorCode code, std::string_view call, std::string_view subject, std::string_view advice) {
+    if (code != ErrorCode::ok) {
+        facts_ = new Facts;
+        facts_->code = code;
+        facts_->call = call;
+        facts_->subject = subject;
+        facts_->advice = advice;
+    }
+}
+
+PORTHOLE_FN Error::Error(const Error& other)
+    : facts_(other.facts_ != nullptr ? new Facts(*other.facts_) : nullptr) {}
+
+PORTHOLE_FN void Error::forget() noexcept {
+    delete facts_;
+    facts_ = nullptr;
+}
+
+PORTHOLE_FN ErrorCode Error::code() const noexcept {
+    return facts_ != nullptr ? facts_->code : ErrorCode::ok;
+}
+
+PORTHOLE_FN std::string_view Error::call() const noexcept {
+    return facts_ != nullptr ? std::string_view(facts_->call) : std::string_view();
+}
+
+PORTHOLE_FN std::string_view Error::endpoint() const noexcept {
+    return facts_ != nullptr ? std::string_view(facts_->subject) : std::string_view();
+}
+
+PORTHOLE_FN std::string_view Error::system_text() const noexcept {
+    return facts_ != nullptr ? std::string_view(facts_->system_text) : std::string_view();
+}
+
+PORTHOLE_FN int Error::system_code() const noexcept {
+    return facts_ != nullptr ? facts_->system_code : 0;
+}
+
+PORTHOLE_FN std::string_view Error::advice() const noexcept {
+    return facts_ != nullptr ? std::string_view(facts_->advice) : std::string_view();
+}
 
 PORTHOLE_FN Error&& Error::with_system(int system_code, std::string_view system_text) && {
-    system_code_ = system_code;
-    system_text_ = system_text;
+    if (facts_ != nullptr) {
+        facts_->system_code = system_code;
+        facts_->system_text = system_text;
+    }
     return static_cast<Error&&>(*this);
 }
 
 PORTHOLE_FN std::string Error::message() const {
-    if (code_ == ErrorCode::ok) {
+    if (facts_ == nullptr) {
         return "no error";
     }
-    std::string text = call_;
-    if (!subject_.empty()) {
-        text += text.empty() ? "" : " ";
-        text += subject_;
+    const Facts& what = *facts_;
+    std::string text = what.call;
+    if (!what.subject.empty()) {
+        text.append(text.empty() ? "" : " ").append(what.subject);
     }
-    text += text.empty() ? "" : ": ";
-    if (system_text_.empty()) {
-        text += describe(code_);
+    text.append(text.empty() ? "" : ": ");
+    if (what.system_text.empty()) {
+        text += describe(what.code);
     } else {
-        text += system_text_;
-        text += " (" + std::to_string(system_code_) + ")";
+        text.append(what.system_text).append(" (");
+        text.append(std::to_string(what.system_code)).append(")");
     }
-    if (!advice_.empty()) {
-        text += "; " + advice_;
+    if (!what.advice.empty()) {
+        text.append("; ").append(what.advice);
     }
     return text;
 }
@@ -3381,8 +3410,13 @@ PORTHOLE_FN std::size_t Histogram::bucket_of(std::uint64_t nanoseconds) noexcept
     if (nanoseconds < steps) {
         return static_cast<std::size_t>(nanoseconds);
     }
+    constexpr unsigned stride = 8; // first by bytes, then by bits: this runs in every tick
     std::size_t doubling = 0;
-    for (std::uint64_t rest = nanoseconds; rest >= 2 * steps; rest >>= 1) {
+    std::uint64_t rest = nanoseconds;
+    for (; rest >= (2 * steps) << stride; rest >>= stride) {
+        doubling += stride;
+    }
+    for (; rest >= 2 * steps; rest >>= 1) {
         ++doubling;
     }
     const std::size_t step = static_cast<std::size_t>(nanoseconds >> doubling) - steps;
@@ -8872,10 +8906,9 @@ PORTHOLE_FN GuardVerdict Gatekeeper::judge(const Request& request, const GuardCo
         }
     }
     if (context.needs_token || guard_.requires_token) {
-        const GuardVerdict entry = judge_token(request, evidence);
-        if (entry.kind != GuardVerdict::Kind::pass) {
-            return entry;
-        }
+        GuardVerdict entry = judge_token(request, evidence);
+        entry.origin = verdict.origin; // a page that may come in can read a 401, too
+        return entry;
     }
     return verdict;
 }
@@ -8920,7 +8953,10 @@ PORTHOLE_FN bool Gatekeeper::is_allowed_host(std::string_view authority, bool is
 PORTHOLE_FN bool Gatekeeper::is_listed_host(std::string_view host) const noexcept {
     for (const std::string& entry : guard_.allowed_hosts) {
         const std::string_view name = entry;
-        if (!name.empty() && name.front() == '.') {
+        if (name.empty() || name == ".") {
+            continue; // would be the end of every name
+        }
+        if (name.front() == '.') {
             const bool is_same = ascii::equals_ignoring_case(host, name.substr(1));
             const bool is_below =
                 host.size() > name.size()
@@ -8960,7 +8996,9 @@ PORTHOLE_FN GuardVerdict Gatekeeper::judge_origin(
     constexpr int forbidden = 403;
     GuardVerdict verdict;
     for (const std::string& allowed : guard_.allowed_origins) {
-        if (evidence.origins == 1 && evidence.origin == allowed) {
+        // "null" is what every sandboxed page sends, so it is nobody's origin.
+        const bool is_origin = allowed.find("://") != std::string::npos;
+        if (is_origin && evidence.origins == 1 && evidence.origin == allowed) {
             verdict.origin = &allowed;
         }
     }
@@ -9006,17 +9044,17 @@ Gatekeeper::judge_token(const Request& request, const Evidence& evidence) const 
         && equals_in_constant_time(evidence.authorization.substr(bearer.size()), token_)) {
         return {};
     }
-    const auto session = request.cookie(session_cookie_name(request));
-    if (session && equals_in_constant_time(*session, session_)) {
-        return {};
-    }
-    if (request.method() == Method::get) {
+    if (request.method() == Method::get) { // before the cookie: it leaves the address each time
         const auto given = request.query("token");
         if (given && equals_in_constant_time(*given, token_)) {
             GuardVerdict verdict;
             verdict.kind = GuardVerdict::Kind::login;
             return verdict;
         }
+    }
+    const auto session = request.cookie(session_cookie_name(request));
+    if (session && equals_in_constant_time(*session, session_)) {
+        return {};
     }
     return refuse_visit(
         unauthorized,
@@ -9065,22 +9103,26 @@ PORTHOLE_FN bool equals_in_constant_time(std::string_view a, std::string_view b)
     return difference == 0;
 }
 
+/// Names are decoded before they are compared, as Request::query() does: "tok%65n" is one, too.
+PORTHOLE_FN bool is_token_parameter(std::string_view pair) {
+    std::string name;
+    append_form_decoded(pair.substr(0, pair.find('=')), name);
+    return name == "token";
+}
+
 PORTHOLE_FN std::string redact_token(std::string_view target) {
-    constexpr std::string_view parameter = "token=";
-    std::string redacted;
-    std::size_t begin = 0;
-    while (begin < target.size()) {
-        const std::size_t at = target.find(parameter, begin);
-        const bool is_found = at != std::string_view::npos;
-        const bool is_parameter =
-            is_found && at != 0 && (target[at - 1] == '?' || target[at - 1] == '&');
-        const std::size_t end = is_found ? at + parameter.size() : target.size();
-        redacted.append(target.substr(begin, end - begin));
-        begin = end;
-        if (is_parameter) {
-            redacted += "***";
-            const std::size_t next = target.find('&', begin);
-            begin = next == std::string_view::npos ? target.size() : next;
+    std::size_t end = target.find('?');
+    std::string redacted(target.substr(0, end));
+    while (end < target.size()) {
+        redacted += target[end]; // '?' or '&'
+        const std::size_t begin = end + 1;
+        end = target.find('&', begin);
+        const std::string_view pair = target.substr(begin, end - begin);
+        const std::size_t equals = pair.find('=');
+        if (equals != std::string_view::npos && is_token_parameter(pair)) {
+            redacted.append(pair.substr(0, equals)).append("=***");
+        } else {
+            redacted += pair;
         }
     }
     return redacted;
@@ -9092,36 +9134,162 @@ PORTHOLE_NAMESPACE_END
 
 // porthole/server/router.inl
 
+// porthole/server/router.hpp
+
+// From a method and a path to the handler. Patterns form a tree of segments, one tree for each
+// virtual host: a literal segment beats a ":parameter", which beats a "*wildcard", whatever the
+// order they were added in. Matching visits each node of the tree at most once and allocates
+// nothing in steady state.
+
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
-struct RouteNode {
-    std::string segment; ///< of a literal
-    std::vector<std::unique_ptr<RouteNode>> literals;
-    std::unique_ptr<RouteNode> parameter;
-    std::vector<std::unique_ptr<Route>> routes;    ///< that end here, the oldest first
-    std::vector<std::unique_ptr<Route>> wildcards; ///< that take everything below
-    std::vector<std::unique_ptr<Route>> mounts;    ///< that take everything below, and this
+/// The root of a virtual host's tree, or a segment below it.
+struct RouteNode;
+
+/// A group of routes: where its prefix begins, and what runs around their handlers.
+struct RouteScope {
+    RouteScope* parent = nullptr;                    ///< null for the server itself
+    std::size_t host = 0;                            ///< index of the virtual host; 0 is any
+    std::string prefix;                              ///< without a slash at its end
+    std::vector<std::unique_ptr<BeforeHook>> before; ///< each stays in place while it runs
+    std::vector<std::unique_ptr<AfterHook>> after;
+    std::optional<std::uint64_t> max_body_bytes;
 };
 
+struct Route {
+    /// What it takes: its path alone, everything below it, or, for a mount, both.
+    enum class Kind : unsigned char { exact, wildcard, mount };
+
+    Route() = default;
+    Route(const Route&) = delete;
+    Route& operator=(const Route&) = delete;
+    ~Route();
+
+    std::uint32_t id = 0;
+    Kind kind = Kind::exact;
+    Method method = Method::other;
+    std::string method_name; ///< empty: any method
+    std::vector<std::string> names;
+    Handler handler;
+    std::unique_ptr<Mount> mount; ///< of a mount, instead of handler
+    RouteScope* scope = nullptr;
+    RouteNode* node = nullptr; ///< where it ends
+    std::optional<std::uint64_t> max_body_bytes;
+};
+
+class Router {
+public:
+    Router();
+    ~Router();
+    Router(const Router&) = delete;
+    Router& operator=(const Router&) = delete;
+
+    RouteScope& root() noexcept { return *scopes_.front(); }
+    RouteScope& add_scope(RouteScope& parent, std::string_view prefix);
+    /// `name` is a host name, exact or "*.suffix"; empty is any host.
+    RouteScope& add_host(std::string_view name);
+
+    /// Adds a route below the scope's prefix. Null, with the reason in `error`, when the pattern
+    /// cannot be parsed: it begins with '/', ":name" and "*name" are whole segments, and '*' comes
+    /// last.
+    Route*
+    add(RouteScope& scope, std::string_view method_name, std::string_view pattern, Error& error);
+    Error add_mount(RouteScope& scope, std::string_view prefix, std::unique_ptr<Mount> mount);
+    bool remove_mount(RouteScope& scope, std::string_view prefix);
+    Route* find(std::uint32_t id) noexcept;
+    bool remove(std::uint32_t id);
+    /// Removes all routes of the scope and of those within it, and their hooks.
+    void clear(RouteScope& scope);
+
+    /// False while all routes are for any host: then `host` is not looked at below.
+    bool has_hosts() const noexcept { return hosts_.size() > 1; }
+    /// The best route for the request, its parameters filled in, or null. HEAD falls back to GET.
+    Route* match(RequestParts& parts, std::string_view host);
+    /// The methods that the request's path has routes for, as a value for Allow (RFC 9110
+    /// section 10.2.1); empty when it has none.
+    std::string allowed_methods(RequestParts& parts, std::string_view host);
+
+    /// While user code runs, what is running is not destroyed when it is removed, but only taken
+    /// out; leave() destroys it. Everything else goes at once, so that its code may be unloaded.
+    void enter(const RouteScope* scope) noexcept { running_scope_ = scope; }
+    /// From the match to the last after hook: what hooks see of the request is the route's own.
+    void enter(const Route& route) noexcept { running_route_ = &route; }
+    void leave() noexcept;
+
+private:
+    struct Search;
+    std::vector<std::unique_ptr<RouteNode>> nodes_; ///< of all trees; they stay where they are
+    std::vector<std::unique_ptr<Route>> routes_;    ///< of all nodes
+    std::vector<RouteNode*> hosts_;                 ///< roots; the first is for any host
+    std::vector<std::string> host_names_;
+    std::vector<std::unique_ptr<RouteScope>> scopes_; ///< the first is the server's
+    const RouteScope* running_scope_ = nullptr;
+    const Route* running_route_ = nullptr;
+    std::vector<std::unique_ptr<Route>> retired_routes_;
+    std::vector<std::unique_ptr<BeforeHook>> retired_before_;
+    std::vector<std::unique_ptr<AfterHook>> retired_after_;
+    std::uint32_t next_id_ = 1;
+
+    using RemovedRoutes = std::vector<std::unique_ptr<Route>>;
+
+    RouteNode* add_node();
+    RouteNode* find_node(RouteNode& root, std::string_view pattern, Route& route);
+    RouteNode* find_mount_node(const RouteScope& scope, std::string_view whole, Route& route);
+    std::size_t host_index(std::string_view host) const noexcept;
+    Route& keep(std::unique_ptr<Route> route, RouteScope& scope, RouteNode& node);
+    void take(std::size_t index, RemovedRoutes& removed);
+    void retire(RemovedRoutes& removed);
+    void clear_hooks(RouteScope& scope);
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// One segment of the patterns of a host, and what ends or branches off there.
+struct RouteNode {
+    std::string segment; ///< of a literal
+    std::vector<RouteNode*> literals;
+    RouteNode* parameter = nullptr;
+    std::vector<Route*> routes; ///< the oldest first
+};
+
+PORTHOLE_FN Route::~Route() = default;
+
 PORTHOLE_FN Router::Router() {
-    hosts_.push_back(std::unique_ptr<RouteNode>(new RouteNode));
+    hosts_.push_back(add_node());
     host_names_.emplace_back();
     scopes_.push_back(std::unique_ptr<RouteScope>(new RouteScope));
 }
 
 PORTHOLE_FN Router::~Router() = default;
 
-PORTHOLE_FN RouteScope& Router::add_scope(RouteScope& parent, std::string_view prefix) {
+PORTHOLE_FN RouteNode* Router::add_node() {
+    nodes_.push_back(std::unique_ptr<RouteNode>(new RouteNode));
+    return nodes_.back().get();
+}
+
+/// Without the slashes at its end, below the scope's own prefix.
+inline std::string whole_prefix(const RouteScope& scope, std::string_view prefix) {
     while (!prefix.empty() && prefix.back() == '/') {
         prefix.remove_suffix(1);
     }
+    std::string whole = scope.prefix;
+    whole += prefix;
+    return whole;
+}
+
+PORTHOLE_FN RouteScope& Router::add_scope(RouteScope& parent, std::string_view prefix) {
     std::unique_ptr<RouteScope> scope(new RouteScope);
     scope->parent = &parent;
     scope->host = parent.host;
-    scope->prefix = parent.prefix;
-    scope->prefix += prefix;
+    scope->prefix = whole_prefix(parent, prefix);
     scopes_.push_back(std::move(scope));
     return *scopes_.back();
 }
@@ -9140,7 +9308,7 @@ PORTHOLE_FN RouteScope& Router::add_host(std::string_view name) {
     }
     if (index == host_names_.size()) {
         host_names_.push_back(std::move(folded));
-        hosts_.push_back(std::unique_ptr<RouteNode>(new RouteNode));
+        hosts_.push_back(add_node());
     }
     RouteScope& scope = add_scope(root(), {});
     scope.host = index;
@@ -9191,103 +9359,104 @@ PORTHOLE_FN RouteNode* Router::find_node(RouteNode& root, std::string_view patte
                 return nullptr;
             }
             route.names.emplace_back(segment.substr(1));
-            if (!node->parameter) {
-                node->parameter.reset(new RouteNode);
+            if (node->parameter == nullptr) {
+                node->parameter = add_node();
             }
-            node = node->parameter.get();
+            node = node->parameter;
             continue;
         }
         RouteNode* next = nullptr;
-        for (const std::unique_ptr<RouteNode>& literal : node->literals) {
-            next = literal->segment == segment ? literal.get() : next;
+        for (RouteNode* literal : node->literals) {
+            next = literal->segment == segment ? literal : next;
         }
         if (next == nullptr) {
-            node->literals.push_back(std::unique_ptr<RouteNode>(new RouteNode));
-            next = node->literals.back().get();
+            next = add_node();
             next->segment = segment;
+            node->literals.push_back(next);
         }
         node = next;
     }
     return node;
 }
 
+PORTHOLE_FN Route& Router::keep(std::unique_ptr<Route> route, RouteScope& scope, RouteNode& node) {
+    route->id = next_id_++;
+    route->scope = &scope;
+    route->node = &node;
+    node.routes.push_back(route.get());
+    routes_.push_back(std::move(route));
+    return *routes_.back();
+}
+
 PORTHOLE_FN Route* Router::add(
     RouteScope& scope, std::string_view method_name, std::string_view pattern, Error& error) {
-    const std::string whole = scope.prefix + std::string(pattern);
+    std::string whole = scope.prefix;
+    whole += pattern;
     std::unique_ptr<Route> route(new Route);
     RouteNode* node = nullptr;
     if (ascii::is_token(method_name) && !pattern.empty() && pattern.front() == '/') {
         node = find_node(*hosts_[scope.host], whole, *route);
     }
     if (node == nullptr) {
+        std::string subject(method_name);
+        subject.append(" ").append(whole);
         error = Error(
-            ErrorCode::bad_pattern, "route", std::string(method_name) + " " + whole,
+            ErrorCode::bad_pattern, "route", subject,
             "a pattern begins with '/', and ':name' and a last '*name' are whole segments");
         return nullptr;
     }
-    route->id = next_id_++;
     route->method = parse_method(method_name);
     route->method_name = method_name;
-    route->scope = &scope;
     const bool is_wildcard = whole.find("/*") != std::string::npos;
-    auto& list = is_wildcard ? node->wildcards : node->routes;
-    list.push_back(std::move(route));
-    return list.back().get();
+    route->kind = is_wildcard ? Route::Kind::wildcard : Route::Kind::exact;
+    return &keep(std::move(route), scope, *node);
 }
 
 PORTHOLE_FN Error
 Router::add_mount(RouteScope& scope, std::string_view prefix, std::unique_ptr<Mount> mount) {
-    while (!prefix.empty() && prefix.back() == '/') {
-        prefix.remove_suffix(1);
-    }
-    const std::string whole = scope.prefix + std::string(prefix);
+    const std::string whole = whole_prefix(scope, prefix);
     std::unique_ptr<Route> route(new Route);
     const bool has_wildcard = whole.find("/*") != std::string::npos;
-    const bool is_absolute = prefix.empty() || prefix.front() == '/';
     RouteNode* node = nullptr;
-    if (!has_wildcard && is_absolute) {
-        node = whole.empty() ? hosts_[scope.host].get()
-                             : find_node(*hosts_[scope.host], whole, *route);
+    if (!has_wildcard && (whole.empty() || whole.front() == '/')) {
+        node = find_mount_node(scope, whole, *route);
     }
     if (node == nullptr || mount == nullptr) {
         return Error(
             ErrorCode::bad_pattern, "mount", whole, "a prefix begins with '/' and has no wildcard");
     }
-    for (const char c : whole) {
-        route->prefix_segments += c == '/' ? 1 : 0;
-    }
-    route->id = next_id_++;
-    route->scope = &scope;
+    route->kind = Route::Kind::mount;
     route->mount = std::move(mount);
-    node->mounts.push_back(std::move(route));
+    keep(std::move(route), scope, *node);
     return {};
 }
 
-template <class Predicate>
-PORTHOLE_FN bool Router::remove_if(RouteNode& node, const Predicate& predicate) {
-    bool has_removed = false;
-    for (auto* list : {&node.routes, &node.wildcards, &node.mounts}) {
-        for (std::size_t i = list->size(); i > 0; --i) {
-            if (predicate(node, *(*list)[i - 1])) {
-                std::unique_ptr<Route> route = std::move((*list)[i - 1]);
-                list->erase(list->begin() + static_cast<std::ptrdiff_t>(i - 1));
-                retire(std::move(route));
-                has_removed = true;
-            }
-        }
-    }
-    for (const std::unique_ptr<RouteNode>& literal : node.literals) {
-        has_removed |= remove_if(*literal, predicate);
-    }
-    if (node.parameter) {
-        has_removed |= remove_if(*node.parameter, predicate);
-    }
-    return has_removed;
+PORTHOLE_FN RouteNode*
+Router::find_mount_node(const RouteScope& scope, std::string_view whole, Route& route) {
+    RouteNode* root = hosts_[scope.host];
+    return whole.empty() ? root : find_node(*root, whole, route);
 }
 
-PORTHOLE_FN void Router::retire(std::unique_ptr<Route> route) {
-    if (route.get() == running_route_) {
-        retired_routes_.push_back(std::move(route));
+/// Takes a route out of the tree. The caller lets it die when all is whole again: what its handler
+/// owns may remove other routes.
+PORTHOLE_FN void Router::take(std::size_t index, RemovedRoutes& removed) {
+    std::vector<Route*>& siblings = routes_[index]->node->routes;
+    for (std::size_t i = 0; i < siblings.size(); ++i) {
+        if (siblings[i] == routes_[index].get()) {
+            siblings.erase(siblings.begin() + static_cast<std::ptrdiff_t>(i));
+            break;
+        }
+    }
+    removed.push_back(std::move(routes_[index]));
+    routes_.erase(routes_.begin() + static_cast<std::ptrdiff_t>(index));
+}
+
+/// What is running lives until leave(); the rest dies with `removed`.
+PORTHOLE_FN void Router::retire(RemovedRoutes& removed) {
+    for (std::unique_ptr<Route>& route : removed) {
+        if (route.get() == running_route_) {
+            retired_routes_.push_back(std::move(route));
+        }
     }
 }
 
@@ -9295,6 +9464,9 @@ PORTHOLE_FN void Router::leave() noexcept {
     running_scope_ = nullptr;
     running_route_ = nullptr;
     if (!retired_routes_.empty() || !retired_before_.empty() || !retired_after_.empty()) {
+        const RemovedRoutes routes(std::move(retired_routes_)); // what they own may come back here
+        const auto before = std::move(retired_before_);
+        const auto after = std::move(retired_after_);
         retired_routes_.clear();
         retired_before_.clear();
         retired_after_.clear();
@@ -9302,28 +9474,27 @@ PORTHOLE_FN void Router::leave() noexcept {
 }
 
 PORTHOLE_FN bool Router::remove(std::uint32_t id) {
-    for (const std::unique_ptr<RouteNode>& host : hosts_) {
-        if (remove_if(*host, [id](const RouteNode&, const Route& r) { return r.id == id; })) {
-            return true;
+    RemovedRoutes removed;
+    for (std::size_t i = routes_.size(); i > 0; --i) {
+        if (routes_[i - 1]->id == id) {
+            take(i - 1, removed);
         }
     }
-    return false;
+    retire(removed);
+    return !removed.empty();
 }
 
 PORTHOLE_FN bool Router::remove_mount(RouteScope& scope, std::string_view prefix) {
-    while (!prefix.empty() && prefix.back() == '/') {
-        prefix.remove_suffix(1);
-    }
-    const std::string whole = scope.prefix + std::string(prefix);
     Route scratch;
-    RouteNode* root = hosts_[scope.host].get();
-    RouteNode* place = whole.empty() ? root : find_node(*root, whole, scratch);
-    if (place == nullptr) {
-        return false;
+    const RouteNode* place = find_mount_node(scope, whole_prefix(scope, prefix), scratch);
+    RemovedRoutes removed;
+    for (std::size_t i = routes_.size(); i > 0; --i) {
+        if (routes_[i - 1]->node == place && routes_[i - 1]->kind == Route::Kind::mount) {
+            take(i - 1, removed);
+        }
     }
-    return remove_if(*place, [place](const RouteNode& node, const Route& route) {
-        return &node == place && route.mount != nullptr;
-    });
+    retire(removed);
+    return !removed.empty();
 }
 
 PORTHOLE_FN void Router::clear(RouteScope& scope) {
@@ -9333,52 +9504,45 @@ PORTHOLE_FN void Router::clear(RouteScope& scope) {
         }
         return inner != nullptr;
     };
-    for (const std::unique_ptr<RouteNode>& host : hosts_) {
-        remove_if(*host, [&is_within](const RouteNode&, const Route& route) {
-            return is_within(route.scope);
-        });
+    RemovedRoutes removed;
+    for (std::size_t i = routes_.size(); i > 0; --i) {
+        if (is_within(routes_[i - 1]->scope)) {
+            take(i - 1, removed);
+        }
     }
-    for (const std::unique_ptr<RouteScope>& each : scopes_) {
-        if (is_within(each.get())) {
-            clear_hooks(*each);
+    retire(removed);
+    for (std::size_t i = 0; i < scopes_.size(); ++i) { // a hook's end may add groups
+        if (is_within(scopes_[i].get())) {
+            clear_hooks(*scopes_[i]);
         }
     }
 }
 
 PORTHOLE_FN void Router::clear_hooks(RouteScope& scope) {
+    // Hooks die when the lists are whole again: what they own may add others.
+    auto before = std::move(scope.before);
+    auto after = std::move(scope.after);
+    scope.before.clear();
+    scope.after.clear();
     for (const RouteScope* each = running_scope_; each != nullptr; each = each->parent) {
         if (each == &scope) { // one of them may be running
-            for (std::unique_ptr<BeforeHook>& hook : scope.before) {
+            for (std::unique_ptr<BeforeHook>& hook : before) {
                 retired_before_.push_back(std::move(hook));
             }
-            for (std::unique_ptr<AfterHook>& hook : scope.after) {
+            for (std::unique_ptr<AfterHook>& hook : after) {
                 retired_after_.push_back(std::move(hook));
             }
         }
     }
-    scope.before.clear();
-    scope.after.clear();
 }
 
 PORTHOLE_FN Route* Router::find(std::uint32_t id) noexcept {
-    Route* found = nullptr;
-    const auto look = [&](auto& self, RouteNode& node) -> void {
-        for (auto* list : {&node.routes, &node.wildcards}) {
-            for (const std::unique_ptr<Route>& route : *list) {
-                found = route->id == id ? route.get() : found;
-            }
+    for (const std::unique_ptr<Route>& route : routes_) {
+        if (route->id == id) {
+            return route.get();
         }
-        for (const std::unique_ptr<RouteNode>& literal : node.literals) {
-            self(self, *literal);
-        }
-        if (node.parameter) {
-            self(self, *node.parameter);
-        }
-    };
-    for (const std::unique_ptr<RouteNode>& host : hosts_) {
-        look(look, *host);
     }
-    return found;
+    return nullptr;
 }
 
 /// One request on its way down a tree. Segments are places in the path that handlers see, so an
@@ -9463,87 +9627,77 @@ struct Router::Search {
         return dots <= 2 ? dots : 0;
     }
 
-    bool takes(const Route& route, bool as_get) const noexcept {
-        if (route.method_name.empty()) {
-            return true;
-        }
-        if (as_get) {
-            return route.method == Method::get;
-        }
-        return route.method == method
-               && (method != Method::other || route.method_name == method_name);
+    bool takes(const Route& route) const noexcept {
+        return route.method_name.empty()
+               || (route.method == method
+                   && (method != Method::other || route.method_name == method_name));
     }
 
-    /// The newest route of the list that takes the method; GET's for HEAD when there is none.
-    Route* pick(const std::vector<std::unique_ptr<Route>>& list) {
-        if (allowed != nullptr) {
-            for (const std::unique_ptr<Route>& route : list) {
+    /// The newest route of that kind that takes the method; GET's for HEAD when there is none.
+    Route* pick(const RouteNode& node, Route::Kind kind) {
+        Route* best = nullptr;
+        Route* as_get = nullptr;
+        for (Route* route : node.routes) {
+            if (route->kind != kind) {
+                continue;
+            }
+            if (allowed != nullptr) {
                 add_allowed(*route);
-            }
-            return nullptr;
-        }
-        for (const bool as_get : {false, true}) {
-            if (as_get && method != Method::head) {
-                break;
-            }
-            for (std::size_t i = list.size(); i > 0; --i) {
-                if (takes(*list[i - 1], as_get)) {
-                    return list[i - 1].get();
-                }
+            } else if (takes(*route)) {
+                best = route;
+            } else if (route->method == Method::get && method == Method::head) {
+                as_get = route;
             }
         }
-        return nullptr;
+        return best != nullptr ? best : as_get;
     }
 
     void add_allowed(const Route& route) {
-        const auto add = [this](std::string_view name) {
-            if (!ascii::list_has(*allowed, name)) {
-                *allowed += allowed->empty() ? "" : ", ";
-                *allowed += name;
-            }
-        };
-        if (!route.method_name.empty()) {
-            add(route.method_name);
-        }
-        if (route.method == Method::get) {
-            add("HEAD");
+        add_allowed(route.method_name);
+        add_allowed(route.method == Method::get ? "HEAD" : "");
+    }
+
+    void add_allowed(std::string_view name) {
+        if (!name.empty() && !ascii::list_has(*allowed, name)) {
+            *allowed += allowed->empty() ? "" : ", ";
+            *allowed += name;
         }
     }
 
     Route* descend(const RouteNode& node, std::size_t depth) {
         const std::vector<Span>& segments = parts.segments;
-        const std::size_t parameters = parts.parameters.size();
         if (depth == segments.size()) {
-            Route* route = pick(node.routes);
-            return route != nullptr ? route : finish_mount(pick(node.mounts), depth);
+            Route* route = pick(node, Route::Kind::exact);
+            return route != nullptr ? route : pick_mount(node, depth);
         }
         const std::string_view segment = segments[depth].in(path.data());
-        for (const std::unique_ptr<RouteNode>& literal : node.literals) {
+        for (const RouteNode* literal : node.literals) {
             if (literal->segment == segment) {
                 if (Route* route = descend(*literal, depth + 1)) {
                     return route;
                 }
             }
         }
-        if (node.parameter && !segment.empty()) {
+        if (node.parameter != nullptr && !segment.empty()) {
             parts.parameters.push_back(PathParameter{{}, segments[depth]});
             if (Route* route = descend(*node.parameter, depth + 1)) {
                 return route;
             }
-            parts.parameters.resize(parameters);
+            parts.parameters.pop_back();
         }
-        if (Route* route = pick(node.wildcards)) {
+        if (Route* route = pick(node, Route::Kind::wildcard)) {
             const auto at = segments[depth].at;
             const auto size = static_cast<std::uint32_t>(path.size() - at);
             parts.parameters.push_back(PathParameter{{}, Span{at, size}});
             return route;
         }
-        return finish_mount(pick(node.mounts), depth);
+        return pick_mount(node, depth);
     }
 
     /// What is below the prefix begins with its slash; nothing is below when the path is the
     /// prefix.
-    Route* finish_mount(Route* route, std::size_t depth) noexcept {
+    Route* pick_mount(const RouteNode& node, std::size_t depth) {
+        Route* route = pick(node, Route::Kind::mount);
         if (route != nullptr) {
             const bool has_rest = depth < parts.segments.size();
             const std::size_t at =
@@ -9761,6 +9915,8 @@ private:
 class TimedTask : public Timer {
 public:
     virtual void on_deadline() = 0;
+    /// on_deadline() threw: give up what it holds.
+    virtual void drop() noexcept = 0;
 
 protected:
     ~TimedTask() = default;
@@ -9828,6 +9984,8 @@ public:
     void refuse_newcomer();
     /// The server stops: closes when idle, else behind the current answer.
     void begin_drain();
+    /// The server goes, outside of a tick: one attempt to send what is complete.
+    void send_last() noexcept;
     /// Closes at once, whatever is under way.
     void close_now() noexcept;
     /// A handler wants to answer later.
@@ -9891,10 +10049,15 @@ private:
 
     // connection_output.inl: bytes out
     bool has_output() const noexcept;
+    bool is_idle() const noexcept {
+        return phase_ == Phase::head && !exchange_ && in_.is_empty() && !has_output();
+    }
     void send_answer();
     void begin_source(const AnswerPlan& plan);
     void send_output();
     void pull_from_source();
+    std::uint64_t next_file_piece(BodySource::FilePiece& piece);
+    std::size_t send_file_piece(const BodySource::FilePiece& piece, std::size_t most);
     BodySource::State pull_plain(Buffer& out);
     BodySource::State pull_chunk(Buffer& out);
     void end_source();
@@ -9933,6 +10096,8 @@ private:
     bool source_is_chunked_ = false;
     bool source_waits_ = false;
     bool output_is_blocked_ = false; ///< the transport took less than it was given
+    bool file_is_blocked_ = false;   ///< so did it with a file's bytes, which nobody holds
+    bool reads_files_ = false;       ///< the transport cannot send the source's file by itself
     bool output_moved_ = false;      ///< in this turn
     bool unwanted_input_ = false;    ///< the poller reported input that is not read now
     bool is_reading_paused_ = false; ///< by an Upgrade
@@ -10124,9 +10289,10 @@ private:
 
     // dispatch.inl
     template <class Step>
-    void run_user_code(Exchange& x, const Step& step);
+    bool run_user_code(Exchange& x, const Step& step);
     void handle_steps(Exchange& x);
     void finish_steps(Exchange& x);
+    std::string_view host_for_routing(const Request& request) const noexcept;
     void run_route(Exchange& x, const Request& request, Response& response);
     void answer_unrouted(Exchange& x, const Request& request, Response& response);
     bool run_before_hooks(
@@ -10447,6 +10613,8 @@ PORTHOLE_FN void Connection::serve(Readiness ready) {
     case Phase::content:
         if (!has_output()) {
             read_requests(ready);
+        } else if (ready.hangup || ready.error) {
+            report_peer_gone(); // and not told again in vain until the answers have left
         }
         break;
     case Phase::deferred:
@@ -10486,13 +10654,7 @@ PORTHOLE_FN void Connection::read_requests(Readiness ready) {
         return;
     }
     const std::size_t most = core_.limits().max_read_bytes_per_turn;
-    const bool is_shared = in_.is_empty();
-    char* into = is_shared ? core_.read_buffer() : in_.prepare(most);
-    if (into == nullptr) {
-        close_now();
-        return;
-    }
-    const IoResult result = transport_->read(into, most);
+    const IoResult result = transport_->read(core_.read_buffer(), most);
     if (result.status == IoStatus::would_block) {
         return;
     }
@@ -10505,12 +10667,15 @@ PORTHOLE_FN void Connection::read_requests(Readiness ready) {
         return;
     }
     core_.count_in(result.bytes);
-    if (!is_shared) {
-        in_.commit(result.bytes);
-        process_held();
+    const std::string_view bytes(core_.read_buffer(), result.bytes);
+    if (!in_.is_empty()) { // a copy, so that a head that drips costs no more than its size
+        if (in_.append(bytes)) {
+            process_held();
+        } else {
+            close_now();
+        }
         return;
     }
-    const std::string_view bytes(into, result.bytes);
     const std::size_t used = process(bytes);
     if (phase_ != Phase::closed && phase_ != Phase::lingering && !in_.append(bytes.substr(used))) {
         close_now();
@@ -10522,7 +10687,7 @@ PORTHOLE_FN void Connection::process_held() {
     if (phase_ == Phase::closed) {
         return; // a handler may still be looking at in_, which dies with the connection
     }
-    in_.consume(used);
+    in_.consume(used < in_.size() ? used : in_.size()); // a lingering one has dropped all
     if (in_.is_empty()) {
         in_.release();
     }
@@ -10541,7 +10706,7 @@ PORTHOLE_FN std::size_t Connection::process(std::string_view bytes) {
         } else {
             break;
         }
-        if (core_.out().size() >= ServerCore::max_answers_bytes) {
+        if (phase_ != Phase::closed && core_.out().size() >= ServerCore::max_answers_bytes) {
             send_output();
             if (has_output()) {
                 break;
@@ -10620,9 +10785,10 @@ PORTHOLE_FN std::size_t Connection::begin_request(std::string_view bytes) {
             return bytes.size();
         }
         if (head.framing.length <= rest.size()) {
-            x.request.body = rest.substr(0, static_cast<std::size_t>(head.framing.length));
-            answer();
-            return head_size + x.request.body.size();
+            const auto size = static_cast<std::size_t>(head.framing.length);
+            x.request.body = rest.substr(0, size);
+            answer(); // the exchange may be another's from here on
+            return head_size + size;
         }
     }
     keep_head();
@@ -10635,6 +10801,9 @@ PORTHOLE_FN std::size_t Connection::begin_content(std::string_view rest) {
     phase_began_ = core_.now();
     received_ = 0;
     x.content_left = x.parser.head().framing.length;
+    // Once, instead of growing in the middle of a frame; pages that never come cost nothing.
+    constexpr std::uint64_t most = 16 * 1024 * 1024;
+    x.content.reserve(static_cast<std::size_t>(x.content_left < most ? x.content_left : most));
     if (x.parser.head().expects_continue && rest.empty()) {
         // RFC 9110 section 10.1.1: only while the client may still be waiting for it.
         if (!core_.out().append("HTTP/1.1 100 Continue\r\n\r\n")) {
@@ -10780,8 +10949,12 @@ PORTHOLE_FN void Connection::drain_input(Readiness ready) {
 
 PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
     const std::shared_ptr<Upgrade> owner = upgrade_; // a callback may close the connection
-    if (is_reading_paused_) {
-        // The peer waits: that is what pausing is for.
+    if (ready.error) {
+        close_now();
+    } else if (is_reading_paused_ || peer_ended_) {
+        if (ready.hangup && !interest_.hangup) {
+            stop_watching(); // reported although it is masked: both directions are closed
+        }
     } else if (!in_.is_empty()) {
         const Buffer held(std::move(in_));
         core_.count_work();
@@ -10820,7 +10993,8 @@ PORTHOLE_NAMESPACE_BEGIN
 namespace detail {
 
 PORTHOLE_FN bool Connection::has_output() const noexcept {
-    return !out_.is_empty() || !core_.out().is_empty() || body_sent_ < body_.size();
+    return !out_.is_empty() || !core_.out().is_empty() || body_sent_ < body_.size()
+           || file_is_blocked_;
 }
 
 PORTHOLE_FN void Connection::send_answer() {
@@ -10887,27 +11061,39 @@ PORTHOLE_FN void Connection::begin_source(const AnswerPlan& plan) {
             connection->core_.make_ready(*connection);
         }
     });
+    reads_files_ = !is_sized || !transport_->can_send_files();
     if (is_sized && source_left_ == 0) {
         end_source();
+    } else if (is_sized) {
+        pull_from_source(); // so that the first piece leaves with the head
     }
 }
 
 /// Sends for as long as the peer takes it, up to a turn's share.
 PORTHOLE_FN void Connection::send_output() {
     std::size_t left = core_.limits().max_write_bytes_per_turn;
-    output_is_blocked_ = false;
+    output_is_blocked_ = file_is_blocked_ = false;
     for (;;) {
+        BodySource::FilePiece piece;
+        std::uint64_t file_bytes = 0;
         if (source_ && !source_waits_ && !has_output()) {
-            pull_from_source();
+            file_bytes = next_file_piece(piece);
+            if (file_bytes == 0) {
+                pull_from_source();
+            }
             if (phase_ == Phase::closed) {
                 return;
             }
         }
-        if (!has_output()) {
+        if (file_bytes != 0) {
+            left -= send_file_piece(
+                piece, file_bytes < left ? static_cast<std::size_t>(file_bytes) : left);
+        } else if (has_output()) {
+            left -= write_some(left);
+        } else {
             on_output_sent();
             return;
         }
-        left -= write_some(left);
         if (phase_ == Phase::closed) {
             return;
         }
@@ -10915,7 +11101,8 @@ PORTHOLE_FN void Connection::send_output() {
             break;
         }
         core_.read_clock();
-        if (left == 0 || core_.is_out_of_time()) {
+        const bool has_rest = has_output() || (source_ && !source_waits_);
+        if (has_rest && (left == 0 || core_.is_out_of_time())) {
             core_.make_ready(*this);
             break;
         }
@@ -10964,6 +11151,56 @@ PORTHOLE_FN std::size_t Connection::write_some(std::size_t most) {
     return result.bytes;
 }
 
+PORTHOLE_FN void Connection::send_last() noexcept {
+    if (phase_ == Phase::closed || !has_output()) {
+        return;
+    }
+    const std::string_view slices[] = {out_.view(), std::string_view(body_).substr(body_sent_)};
+    static_cast<void>(transport_->write(slices, 2)); // nothing is left to do when it fails
+}
+
+/// How many of the source's next bytes the transport may take straight from a file.
+PORTHOLE_FN std::uint64_t Connection::next_file_piece(BodySource::FilePiece& piece) {
+    constexpr std::uint64_t least = 16 * 1024; // below it reading is no dearer
+    if (reads_files_ || source_left_ < least) {
+        return 0;
+    }
+    const std::uint64_t bytes = source_->file_piece(piece);
+    if (phase_ == Phase::closed || bytes < least) {
+        return 0;
+    }
+    return bytes < source_left_ ? bytes : source_left_;
+}
+
+/// At most `most` bytes of a file, which pass no buffer of ours: a slow peer then costs no memory.
+PORTHOLE_FN std::size_t
+Connection::send_file_piece(const BodySource::FilePiece& piece, std::size_t most) {
+    const IoResult result = transport_->send_file(piece.handle, piece.offset, most);
+    switch (result.status) {
+    case IoStatus::ok: break;
+    case IoStatus::would_block: output_is_blocked_ = file_is_blocked_ = true; return 0;
+    case IoStatus::end:
+        core_.note_failure("The content of an answer ended too early.", peer_);
+        close_now();
+        return 0;
+    case IoStatus::failed:
+        reads_files_ = true;
+        if (result.system_code != 0) {
+            close_now();
+        }
+        return 0;
+    }
+    core_.count_out(result.bytes);
+    output_moved_ = true;
+    exchange_->content_sent += result.bytes;
+    source_left_ -= result.bytes;
+    source_->skip(result.bytes);
+    if (source_left_ == 0) {
+        end_source();
+    }
+    return result.bytes;
+}
+
 /// What the peer has not taken becomes the connection's own.
 PORTHOLE_FN void Connection::keep_unsent() {
     if (!out_.append(core_.out().view())) {
@@ -10974,16 +11211,21 @@ PORTHOLE_FN void Connection::keep_unsent() {
 }
 
 PORTHOLE_FN void Connection::pull_from_source() {
-    core_.count_work();
+    source_waits_ = true; // before it is asked: its waker may be called while it answers
     const BodySource::State state =
         source_is_chunked_ ? pull_chunk(core_.out()) : pull_plain(core_.out());
+    if (phase_ == Phase::closed) {
+        core_.out().clear(); // it has destroyed the server: nobody is left to send to
+        return;
+    }
+    source_waits_ = source_waits_ && state == BodySource::State::wait;
     switch (state) {
     case BodySource::State::more:
         if (!has_output()) {
             core_.make_ready(*this); // nothing, and yet not waiting: asked again next turn
         }
         break;
-    case BodySource::State::wait: source_waits_ = true; break;
+    case BodySource::State::wait: break;
     case BodySource::State::end: end_source(); break;
     case BodySource::State::failed:
         core_.note_failure("The content of an answer ended too early.", peer_);
@@ -11075,6 +11317,9 @@ PORTHOLE_FN void Connection::on_output_sent() {
         break;
     case Phase::head:
     case Phase::content:
+        phase_began_ = core_.now(); // while the answers left, nothing was read
+        received_ = 0;
+        break;
     case Phase::deferred:
     case Phase::lingering:
     case Phase::closed: break;
@@ -11174,12 +11419,18 @@ PORTHOLE_FN void Connection::complete(ReplyState& reply) {
     x.response.is_deferred = false;
     x.reply.reset();
     output_moved_ = unwanted_input_ = false;
-    core_.finish_response(x);
-    if (phase_ != Phase::closed) {
-        send_answer();
+    PORTHOLE_TRY {
+        core_.finish_response(x);
+        if (phase_ != Phase::closed) {
+            send_answer();
+        }
+        if (phase_ != Phase::closed) {
+            send_output();
+        }
     }
-    if (phase_ != Phase::closed) {
-        send_output();
+    PORTHOLE_CATCH_ALL {
+        core_.note_failure("An allocation failed or a body source threw.", peer_);
+        close_now();
     }
     finish_turn();
 }
@@ -11238,13 +11489,18 @@ namespace detail {
 /// What every turn ends with: the next one is arranged for.
 PORTHOLE_FN void Connection::finish_turn() {
     if (phase_ == Phase::closed) {
+        core_.out().clear();
         return;
     }
     const bool has_unread = !in_.is_empty() && !needs_more_ && wants_input();
     if (has_unread) {
         core_.make_ready(*this);
     }
-    if (phase_ == Phase::head && !exchange_ && in_.is_empty() && !has_output()) {
+    if (is_idle()) {
+        if (is_draining_) {
+            close_now();
+            return;
+        }
         core_.note_idle(*this);
     } else {
         ListLink<IdleTag>::unlink();
@@ -11257,11 +11513,17 @@ PORTHOLE_FN TimePoint Connection::phase_deadline() const noexcept {
     const Limits& limits = core_.limits();
     switch (phase_) {
     case Phase::head:
+        if (has_output()) {
+            return never; // nothing is read meanwhile: the write stall is what counts
+        }
         if (exchange_ || requests_ == 0) {
             return phase_began_ + limits.head_timeout;
         }
         return phase_began_ + limits.idle_timeout;
     case Phase::content: {
+        if (has_output()) {
+            return never;
+        }
         const std::uint64_t rate =
             limits.min_body_bytes_per_second == 0 ? 1 : limits.min_body_bytes_per_second;
         constexpr std::uint64_t a_day = 24 * 60 * 60;
@@ -11341,7 +11603,7 @@ PORTHOLE_FN void Connection::on_deadline() {
 PORTHOLE_FN void Connection::update_interest() {
     Interest wanted = interest_;
     wanted.write = output_is_blocked_ && has_output();
-    wanted.hangup = !peer_ended_;
+    wanted.hangup = !peer_ended_ && !(phase_ == Phase::upgraded && is_reading_paused_);
     if (wants_input()) {
         wanted.read = true;
     } else if (unwanted_input_ || wanted.write) {
@@ -11387,8 +11649,7 @@ PORTHOLE_FN Readiness Connection::wanted_readiness() const noexcept {
 
 PORTHOLE_FN void Connection::begin_drain() {
     is_draining_ = true;
-    const bool is_idle = phase_ == Phase::head && !exchange_ && in_.is_empty() && !has_output();
-    if (is_idle) {
+    if (is_idle()) {
         close_now();
     } else if (phase_ == Phase::upgraded) {
         close();
@@ -11402,8 +11663,7 @@ PORTHOLE_FN void Connection::close_now() noexcept {
     phase_ = Phase::closed;
     stop_watching();
     core_.timers().disarm(*this);
-    core_.out().clear();
-    transport_.reset();
+    transport_.reset(); // what core_.out() holds may be another's, whose handler has closed us
     if (source_waker_) {
         *source_waker_ = nullptr;
     }
@@ -11432,18 +11692,25 @@ PORTHOLE_NAMESPACE_END
 // From a complete request to its answer: hooks, route, handler, error page. All user code that a
 // request causes is called from here.
 
+#include <exception>
+
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
 /// Runs `step`, counts its time as the user's, and turns an exception into a 500.
 template <class Step>
-PORTHOLE_FN void ServerCore::run_user_code(Exchange& x, const Step& step) {
+PORTHOLE_FN bool ServerCore::run_user_code(Exchange& x, const Step& step) {
     const TimePoint began = read_clock();
     bool has_ended = false;
     PORTHOLE_TRY {
         step();
         has_ended = true;
+    }
+    PORTHOLE_CATCH_STANDARD(error) {
+        log(LogLevel::error, LogId::handler_threw,
+            std::string("An exception left a handler or hook; the answer is 500: ") + error.what(),
+            x.request.peer);
     }
     PORTHOLE_CATCH_ALL {
         log(LogLevel::error, LogId::handler_threw,
@@ -11461,7 +11728,7 @@ PORTHOLE_FN void ServerCore::run_user_code(Exchange& x, const Step& step) {
             x.request.peer);
     }
     if (has_ended) {
-        return;
+        return true;
     }
     if (x.reply) { // deferred before it threw: the Reply no longer answers this request
         x.reply->connection = nullptr;
@@ -11471,15 +11738,36 @@ PORTHOLE_FN void ServerCore::run_user_code(Exchange& x, const Step& step) {
     x.response.status = 500;
     x.response.body = "500 Internal Server Error\n";
     x.response.fields = "Content-Type: text/plain; charset=utf-8\r\n";
+    return false;
 }
 
 PORTHOLE_FN void ServerCore::handle(Exchange& x) {
     x.response.exchange = &x;
-    run_user_code(x, [this, &x] { handle_steps(x); });
+    bool is_finishing = false;
+    const bool has_ended = run_user_code(x, [&] {
+        handle_steps(x);
+        is_finishing = true;
+        if (!x.response.is_deferred) {
+            finish_steps(x);
+        }
+    });
+    if (!has_ended && !is_finishing && !is_shut_down_) {
+        x.is_refused = true; // the 500 is the library's: the user's page and hooks are for it, too
+        finish_response(x);
+    }
 }
 
 PORTHOLE_FN void ServerCore::finish_response(Exchange& x) {
     run_user_code(x, [this, &x] { finish_steps(x); });
+}
+
+/// RFC 9110 section 7.8: the field lists the protocol, Connection names the field, and HTTP/1.0 has
+/// no such thing.
+inline bool asks_for_upgrade(const Request& request, std::string_view protocol) noexcept {
+    const auto upgrade = request.header("Upgrade");
+    const auto connection = request.header("Connection");
+    return request.http_version() == "HTTP/1.1" && upgrade && connection
+           && ascii::list_has(*upgrade, protocol) && ascii::list_has(*connection, "upgrade");
 }
 
 PORTHOLE_FN void ServerCore::handle_steps(Exchange& x) {
@@ -11489,23 +11777,31 @@ PORTHOLE_FN void ServerCore::handle_steps(Exchange& x) {
     if (run_before_hooks(x.scope, x, request, response)) {
         run_route(x, request, response);
     }
-    if (!x.response.is_deferred) {
-        finish_steps(x);
+    if (x.response.upgrade && !asks_for_upgrade(request, x.response.upgrade_protocol)) {
+        const std::string protocol = std::move(x.response.upgrade_protocol);
+        make_error(x, 426, "This path speaks another protocol; see the Upgrade field.");
+        x.response.fields += "Connection: upgrade\r\nUpgrade: " + protocol + "\r\n";
     }
 }
 
+/// Taking the host out of its authority costs something, so it is done for those who route by it.
+PORTHOLE_FN std::string_view ServerCore::host_for_routing(const Request& request) const noexcept {
+    return router_->has_hosts() ? request.host() : std::string_view();
+}
+
 PORTHOLE_FN void ServerCore::run_route(Exchange& x, const Request& request, Response& response) {
-    Route* route = router_->match(x.request, request.host());
+    Route* route = router_->match(x.request, host_for_routing(request));
     if (route == nullptr) {
         answer_unrouted(x, request, response);
         return;
     }
+    router_->enter(*route);
     x.scope = route->scope;
     const bool has_own_hooks = x.scope != &router_->root();
     if (has_own_hooks && !run_before_hooks(x.scope, x, request, response)) {
         return;
     }
-    router_->enter(x.scope, route);
+    router_->enter(x.scope);
     if (route->mount) {
         route->mount->handle(request, response);
     } else {
@@ -11521,9 +11817,13 @@ PORTHOLE_FN bool ServerCore::run_before_hooks(
         && !run_before_hooks(scope->parent, x, request, response)) {
         return false;
     }
-    router_->enter(scope, nullptr);
+    router_->enter(scope);
     for (std::size_t i = 0; i < scope->before.size(); ++i) {
-        if ((*scope->before[i])(request, response) == Next::stop) {
+        const Next next = (*scope->before[i])(request, response);
+        if (is_shut_down_) {
+            return false;
+        }
+        if (next == Next::stop) {
             if (!x.response.is_touched && !x.response.is_deferred) {
                 make_error(x, 403, "A hook of this server does not allow the request.");
             }
@@ -11535,7 +11835,7 @@ PORTHOLE_FN bool ServerCore::run_before_hooks(
 
 PORTHOLE_FN void
 ServerCore::answer_unrouted(Exchange& x, const Request& request, Response& response) {
-    const std::string allowed = router_->allowed_methods(x.request, request.host());
+    const std::string allowed = router_->allowed_methods(x.request, host_for_routing(request));
     if (request.method() == Method::options && (!allowed.empty() || request.path() == "*")) {
         response.status(204);
         if (!allowed.empty()) {
@@ -11574,9 +11874,10 @@ PORTHOLE_FN void ServerCore::finish_steps(Exchange& x) {
     const Request request(x.request);
     Response response(x.response);
     const bool is_empty = x.response.body.empty() && !x.response.source && !x.response.upgrade;
-    if (error_page_ && x.response.status >= first_error && (x.is_refused || is_empty)) {
+    if (error_page_ && !is_shut_down_ && x.response.status >= first_error
+        && (x.is_refused || is_empty)) {
         const std::shared_ptr<Handler> page = error_page_; // it may set another one
-        router_->enter(nullptr, nullptr);
+        router_->enter(nullptr);
         (*page)(request, response);
     }
     if (x.origin != nullptr) { // the after hooks may still change it
@@ -11584,8 +11885,8 @@ PORTHOLE_FN void ServerCore::finish_steps(Exchange& x) {
         response.add_header("Vary", "Origin");
     }
     for (const RouteScope* scope = x.scope; scope != nullptr; scope = scope->parent) {
-        router_->enter(scope, nullptr);
-        for (std::size_t i = 0; i < scope->after.size(); ++i) {
+        router_->enter(scope);
+        for (std::size_t i = 0; i < scope->after.size() && !is_shut_down_; ++i) {
             (*scope->after[i])(request, response);
         }
     }
@@ -11637,16 +11938,18 @@ PORTHOLE_FN void ServerCore::answer_login(Exchange& x) {
     const Request request(x.request);
     Response response(x.response);
     std::string_view path = x.request.target.path;
-    while (path.size() > 1 && path[1] == '/') {
-        path.remove_prefix(1); // "//name" would lead to another host
+    // "//name" would lead to another host, and so would "/\\name", which browsers read the same.
+    while (path.size() > 1 && (path[1] == '/' || path[1] == '\\')) {
+        path.remove_prefix(1);
     }
-    std::string location(path);
+    std::string location = "/";
+    location += path.substr(1);
     char separator = '?';
     std::string_view rest = request.query_string();
     while (!rest.empty()) {
         const std::string_view pair = rest.substr(0, rest.find('&'));
         rest.remove_prefix(pair.size() < rest.size() ? pair.size() + 1 : rest.size());
-        if (pair.substr(0, pair.find('=')) != "token") {
+        if (!is_token_parameter(pair)) {
             location += separator;
             location += pair;
             separator = '&';
@@ -11711,7 +12014,8 @@ PORTHOLE_FN void ServerCore::refuse_overload(Exchange& x, std::string_view peer)
 /// The route's own bound, else that of the innermost group that has one, else the server's.
 PORTHOLE_FN std::uint64_t ServerCore::max_body_bytes(Exchange& x) {
     const Request request(x.request);
-    const Route* route = router_->match(x.request, request.host());
+    const Route* route = router_->match(x.request, host_for_routing(request));
+    x.request.parameters.clear(); // their names live in the route, which may go meanwhile
     if (route == nullptr) {
         return limits().max_body_bytes;
     }
@@ -11740,7 +12044,7 @@ PORTHOLE_FN std::shared_ptr<ReplyState> ServerCore::defer(Exchange& x) {
 }
 
 PORTHOLE_FN void ServerCore::set_error_page(Handler page) {
-    error_page_ = std::make_shared<Handler>(std::move(page));
+    error_page_ = page ? std::make_shared<Handler>(std::move(page)) : nullptr;
 }
 
 } // namespace detail
@@ -11780,7 +12084,10 @@ PORTHOLE_FN void ListenerEntry::serve(Readiness) {
         Socket socket;
         Endpoint peer;
         switch (listener_.accept(socket, peer)) {
-        case AcceptStatus::accepted: core_.accept(std::move(socket), peer, entrance); break;
+        case AcceptStatus::accepted:
+            core_.accept(std::move(socket), peer, entrance);
+            core_.read_clock();
+            break;
         case AcceptStatus::retry: break;
         case AcceptStatus::none: return;
         case AcceptStatus::exhausted:
@@ -12000,7 +12307,11 @@ PORTHOLE_FN std::vector<std::string> ServerCore::urls() const {
         }
         const bool needs_token = options_.guard.requires_token
                                  || entry->listener().options().expose == Expose::lan_with_token;
-        const std::string query = needs_token ? "?token=" + gatekeeper_.token() : std::string();
+        std::string query;
+        if (needs_token) {
+            query = "?token=";
+            percent_encode(gatekeeper_.token(), query); // the program may have chosen it
+        }
         const bool is_local = endpoint.is_loopback() || endpoint.is_wildcard();
         add(endpoint, is_local ? std::string("localhost") : endpoint.host_text(), query);
         if (!endpoint.is_wildcard()) {
@@ -12029,7 +12340,10 @@ ServerCore::for_each_pollfd(const std::function<void(NativeHandle, Interest)>& v
     }
     auto& self = const_cast<ServerCore&>(*this); // walking an intrusive list does not change it
     for (Connection* c = self.open_.front(); c != nullptr; c = self.open_.after(*c)) {
-        visit(c->handle(), c->interest());
+        const Interest interest = c->interest();
+        if (interest.read || interest.write || interest.hangup) {
+            visit(c->handle(), interest);
+        }
     }
     for (WatchEntry* w = self.watches_.front(); w != nullptr; w = self.watches_.after(*w)) {
         visit(w->handle(), w->interest());
@@ -12041,6 +12355,10 @@ PORTHOLE_FN Error ServerCore::watch(
     std::shared_ptr<WatchEntry>& entry) {
     if (broken_) {
         return broken_;
+    }
+    PORTHOLE_ASSERT(callback, "a watch needs a callback");
+    if (!callback) {
+        return Error(ErrorCode::misuse, "watch", "", "a watch needs a callback");
     }
     entry = std::make_shared<WatchEntry>(*this, handle, interest, std::move(callback));
     entry->keep_alive(entry);
@@ -12064,7 +12382,12 @@ PORTHOLE_FN void WatchEntry::serve(Readiness ready) {
     const std::shared_ptr<WatchEntry> self = self_.lock();
     if (core_ != nullptr && self) {
         core_->count_work();
-        callback_(ready);
+        PORTHOLE_TRY {
+            callback_(ready);
+        }
+        PORTHOLE_CATCH_ALL {
+            stop(); // here, since nobody else may know that it still exists
+        }
     }
 }
 
@@ -12173,6 +12496,13 @@ PORTHOLE_FN ServerCore::~ServerCore() {
 
 PORTHOLE_FN void ServerCore::shut_down() noexcept {
     is_shut_down_ = true;
+    if (!is_ticking_) { // else the gathered answers may be another one's
+        for (IntrusiveList<Connection, OpenTag>* list : {&open_, &descriptorless_}) {
+            for (Connection* c = list->front(); c != nullptr; c = list->after(*c)) {
+                c->send_last();
+            }
+        }
+    }
     close_connections();
     while (WatchEntry* watch = watches_.front()) {
         watch->stop();
@@ -12233,7 +12563,7 @@ PORTHOLE_FN TickReport ServerCore::end_tick() noexcept {
     TickReport report = report_;
     read_clock();
     report.elapsed = clock_ - tick_began_;
-    report.more = !ready_.is_empty() || !letters_.empty();
+    report.more = !ready_.is_empty() || !letters_.empty() || mailbox_->has_letters();
     last_tick_ended_ = clock_;
     ++stats_.ticks;
     stats_.requests += report.requests;
@@ -12281,9 +12611,11 @@ PORTHOLE_FN TickReport ServerCore::tick_until(TimePoint deadline) {
             break; // a clock that stands still never reaches the deadline
         }
         slept += clock_ - before;
+        read_mail();
         serve_batch();
         expire_timers();
-        if (work_ != 0 && !is_out_of_time()) {
+        const bool has_mail = mailbox_->has_letters() || mailbox_->is_stop_requested();
+        if ((work_ != 0 || has_mail) && !is_out_of_time()) {
             serve_rounds();
         }
     }
@@ -12299,7 +12631,8 @@ PORTHOLE_FN TickReport ServerCore::wait(std::chrono::milliseconds timeout) {
     read_mail();
     const Duration next = time_to_next_deadline();
     const TimePoint before = clock_;
-    poll(next < timeout ? next : Duration(timeout));
+    const bool has_worked = work_ != 0; // the mail was what it waited for
+    poll(has_worked ? Duration::zero() : next < timeout ? next : Duration(timeout));
     read_clock();
     tick_began_ += clock_ - before;
     read_mail();
@@ -12313,6 +12646,10 @@ PORTHOLE_FN TickReport ServerCore::wait(std::chrono::milliseconds timeout) {
 
 PORTHOLE_FN void ServerCore::run() {
     constexpr std::chrono::hours forever{1};
+    PORTHOLE_ASSERT(!is_ticking_, "run() must not be called from inside a handler");
+    if (is_ticking_) {
+        return;
+    }
     bool is_gone = false; // a handler may destroy the server
     is_gone_ = &is_gone;
     while (is_running() || is_draining_ || mailbox_->is_stop_requested()) {
@@ -12333,8 +12670,8 @@ PORTHOLE_FN bool ServerCore::is_running() const noexcept {
 PORTHOLE_FN void ServerCore::serve_rounds() {
     std::uint64_t before = 0;
     do {
+        read_mail(); // alone it is no reason for a round: a task may post itself for the next tick
         before = work_;
-        read_mail();
         poll(Duration::zero());
         serve_batch();
         expire_timers();
@@ -12374,8 +12711,11 @@ PORTHOLE_FN void ServerCore::poll(Duration timeout) {
         for (Connection* c = descriptorless_.front(); c != nullptr; c = descriptorless_.after(*c)) {
             const Readiness ready = c->wanted_readiness();
             if (ready.read || ready.write || ready.hangup || ready.error) {
-                c->add_readiness(ready);
-                make_ready(*c);
+                Pollable& item = *c;
+                item.add_readiness(ready);
+                if (!item.is_linked()) {
+                    make_ready(item);
+                }
             }
         }
     }
@@ -12405,7 +12745,7 @@ PORTHOLE_FN void ServerCore::read_mail() {
     if (mailbox_->has_letters()) {
         mailbox_->take(letters_);
     }
-    while (!letters_.empty()) {
+    while (!letters_.empty() && !is_shut_down_) {
         const Mailbox::Letter letter = std::move(letters_.front());
         letters_.pop_front();
         ++work_;
@@ -12414,9 +12754,10 @@ PORTHOLE_FN void ServerCore::read_mail() {
         }
         PORTHOLE_CATCH_ALL {
             log(LogLevel::error, LogId::handler_threw, "A posted task ended with an exception.");
+            out_.clear();
         }
         read_clock();
-        if (is_out_of_time() || is_shut_down_) {
+        if (is_out_of_time()) {
             return;
         }
     }
@@ -12438,8 +12779,9 @@ PORTHOLE_FN void ServerCore::expire_timers() {
         }
         PORTHOLE_CATCH_ALL {
             log(LogLevel::error, LogId::out_of_memory,
-                "A deadline's work ended with an exception.");
+                "A deadline's work ended with an exception; the connection was dropped.");
             out_.clear();
+            static_cast<TimedTask*>(timer)->drop();
         }
         read_clock();
         if (is_out_of_time()) {
@@ -12453,6 +12795,12 @@ PORTHOLE_FN void ServerCore::expire_timers() {
 }
 
 PORTHOLE_FN Duration ServerCore::time_to_next_deadline() noexcept {
+    if (is_draining_ && connections_ == 0) {
+        return Duration::zero();
+    }
+    if (is_draining_ && connections_ == 0) {
+        return Duration::zero(); // nothing is left to stop
+    }
     TimePoint next = timers_.next_deadline();
     next = next < stop_deadline_ ? next : stop_deadline_;
     if (next == never) {
@@ -12689,6 +13037,9 @@ PORTHOLE_FN Error Group::mount(std::string_view prefix, std::unique_ptr<Mount> m
 }
 
 PORTHOLE_FN Error Group::mount(std::string_view prefix, Handler handler) {
+    if (!handler) {
+        return mount(prefix, std::unique_ptr<Mount>());
+    }
     return mount(prefix, std::unique_ptr<Mount>(new detail::HandlerMount(std::move(handler))));
 }
 
@@ -12701,10 +13052,18 @@ PORTHOLE_FN Group Group::group(std::string_view prefix) {
 }
 
 PORTHOLE_FN void Group::before(BeforeHook hook) {
+    PORTHOLE_ASSERT(hook, "a hook is a function");
+    if (!hook) {
+        return;
+    }
     scope_->before.push_back(std::unique_ptr<BeforeHook>(new BeforeHook(std::move(hook))));
 }
 
 PORTHOLE_FN void Group::after(AfterHook hook) {
+    PORTHOLE_ASSERT(hook, "a hook is a function");
+    if (!hook) {
+        return;
+    }
     scope_->after.push_back(std::unique_ptr<AfterHook>(new AfterHook(std::move(hook))));
 }
 
@@ -12780,7 +13139,10 @@ PORTHOLE_FN bool Server::is_running() const noexcept {
 }
 
 PORTHOLE_FN void Server::post(std::function<void()> task) {
-    core_->mailbox()->put(std::move(task));
+    PORTHOLE_ASSERT(task, "a task is a function");
+    if (task) {
+        core_->mailbox()->put(std::move(task));
+    }
 }
 
 PORTHOLE_FN Error

@@ -88,8 +88,6 @@
 #define Complex @
 #define Convex @
 #define Unsorted @
-#define Expose @
-#define NoExpose @
 #define KeyPress @
 #define FocusIn @
 #define FocusOut @

@@ -84,19 +84,21 @@ PORTHOLE_FN bool is_token(std::string_view text) noexcept {
 }
 
 PORTHOLE_FN bool is_field_value(std::string_view text) noexcept {
-    const char* at = text.data();
-    std::size_t left = text.size();
-    while (left >= sizeof(std::uint64_t)) {
+    constexpr std::size_t step = sizeof(std::uint64_t);
+    const auto has_control = [](const char* at) {
         std::uint64_t word = 0;
-        std::memcpy(&word, at, sizeof word);
-        if (detail::control_bits(word) != 0) {
-            break; // a tab is legal: the bytewise loop decides
-        }
-        at += sizeof word;
-        left -= sizeof word;
+        std::memcpy(&word, at, step);
+        return detail::control_bits(word) != 0;
+    };
+    bool is_suspect = text.size() < step;
+    for (std::size_t i = 0; i + step <= text.size() && !is_suspect; i += step) {
+        is_suspect = has_control(text.data() + i);
     }
-    for (; left > 0; ++at, --left) {
-        if (!detail::is_value_char(*at)) {
+    if (!is_suspect && !has_control(text.data() + text.size() - step)) {
+        return true;
+    }
+    for (const char c : text) { // short, or with a tab, which is legal
+        if (!detail::is_value_char(c)) {
             return false;
         }
     }

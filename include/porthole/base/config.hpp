@@ -40,8 +40,24 @@
 // An exception that leaves a handler becomes a 500; without exceptions the same code is plain.
 #if defined(__cpp_exceptions) || defined(_CPPUNWIND)
 #define PORTHOLE_TRY try
+#define PORTHOLE_CATCH_STANDARD(name) catch (const std::exception& name)
 #define PORTHOLE_CATCH_ALL catch (...)
 #else
 #define PORTHOLE_TRY if constexpr (true)
+#define PORTHOLE_CATCH_STANDARD(name)                                                              \
+    else if constexpr (const ::porthole::PORTHOLE_ABI::detail::NoException name; false)
 #define PORTHOLE_CATCH_ALL else
 #endif
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Stands where an exception would be caught when there are none.
+struct NoException {
+    const char* what() const noexcept { return ""; }
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END

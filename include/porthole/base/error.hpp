@@ -32,28 +32,44 @@ enum class ErrorCode : unsigned char {
     system,                ///< anything else the operating system refused
 };
 
-/// An expected failure, or none. Cheap when there is none.
+/// An expected failure, or none. One pointer wide, and nothing else when there is none, so that it
+/// costs little to hand one up through many calls.
 class [[nodiscard]] Error {
 public:
     Error() = default;
     Error(
         ErrorCode code, std::string_view call, std::string_view subject,
         std::string_view advice = {});
+    Error(const Error& other);
+    Error(Error&& other) noexcept : facts_(other.facts_) { other.facts_ = nullptr; }
+    Error& operator=(Error other) noexcept {
+        Facts* const mine = facts_;
+        facts_ = other.facts_;
+        other.facts_ = mine;
+        return *this;
+    }
+    ~Error() {
+        if (facts_ != nullptr) {
+            forget();
+        }
+    }
 
     /// True when there is an error, so that `if (auto error = server.listen(8080))` reads well.
-    explicit operator bool() const noexcept { return code_ != ErrorCode::ok; }
+    explicit operator bool() const noexcept { return facts_ != nullptr; }
 
-    ErrorCode code() const noexcept { return code_; }
+    ErrorCode code() const noexcept;
+    // Views below are valid as long as the Error.
+
     /// The call that failed: "bind", "getaddrinfo", "mount" ...
-    const std::string& call() const noexcept { return call_; }
+    std::string_view call() const noexcept;
     /// What it was called on: "[::1]:8080", a path, a pattern.
-    const std::string& endpoint() const noexcept { return subject_; }
+    std::string_view endpoint() const noexcept;
     /// The operating system's own words; empty when it was not asked.
-    const std::string& system_text() const noexcept { return system_text_; }
+    std::string_view system_text() const noexcept;
     /// errno, WSAGetLastError() or the getaddrinfo() code; 0 when the system was not asked.
-    int system_code() const noexcept { return system_code_; }
+    int system_code() const noexcept;
     /// What the user can do about it; may be empty.
-    const std::string& advice() const noexcept { return advice_; }
+    std::string_view advice() const noexcept;
     /// All of it in one line: `bind [::1]:8080: Address already in use (98); <advice>`.
     std::string message() const;
 
@@ -61,12 +77,17 @@ public:
     Error&& with_system(int system_code, std::string_view system_text) &&;
 
 private:
-    ErrorCode code_ = ErrorCode::ok;
-    int system_code_ = 0;
-    std::string call_;
-    std::string subject_;
-    std::string system_text_;
-    std::string advice_;
+    struct Facts {
+        ErrorCode code = ErrorCode::ok;
+        int system_code = 0;
+        std::string call;
+        std::string subject;
+        std::string system_text;
+        std::string advice;
+    };
+    void forget() noexcept;
+
+    Facts* facts_ = nullptr; ///< owned; null when there is no error
 };
 
 /// The code's own short sentence, for logs and tests: "address already in use".

@@ -6,33 +6,74 @@
 PORTHOLE_NAMESPACE_BEGIN
 
 PORTHOLE_FN Error::Error(
-    ErrorCode code, std::string_view call, std::string_view subject, std::string_view advice)
-    : code_(code), call_(call), subject_(subject), advice_(advice) {}
+    ErrorCode code, std::string_view call, std::string_view subject, std::string_view advice) {
+    if (code != ErrorCode::ok) {
+        facts_ = new Facts;
+        facts_->code = code;
+        facts_->call = call;
+        facts_->subject = subject;
+        facts_->advice = advice;
+    }
+}
+
+PORTHOLE_FN Error::Error(const Error& other)
+    : facts_(other.facts_ != nullptr ? new Facts(*other.facts_) : nullptr) {}
+
+PORTHOLE_FN void Error::forget() noexcept {
+    delete facts_;
+    facts_ = nullptr;
+}
+
+PORTHOLE_FN ErrorCode Error::code() const noexcept {
+    return facts_ != nullptr ? facts_->code : ErrorCode::ok;
+}
+
+PORTHOLE_FN std::string_view Error::call() const noexcept {
+    return facts_ != nullptr ? std::string_view(facts_->call) : std::string_view();
+}
+
+PORTHOLE_FN std::string_view Error::endpoint() const noexcept {
+    return facts_ != nullptr ? std::string_view(facts_->subject) : std::string_view();
+}
+
+PORTHOLE_FN std::string_view Error::system_text() const noexcept {
+    return facts_ != nullptr ? std::string_view(facts_->system_text) : std::string_view();
+}
+
+PORTHOLE_FN int Error::system_code() const noexcept {
+    return facts_ != nullptr ? facts_->system_code : 0;
+}
+
+PORTHOLE_FN std::string_view Error::advice() const noexcept {
+    return facts_ != nullptr ? std::string_view(facts_->advice) : std::string_view();
+}
 
 PORTHOLE_FN Error&& Error::with_system(int system_code, std::string_view system_text) && {
-    system_code_ = system_code;
-    system_text_ = system_text;
+    if (facts_ != nullptr) {
+        facts_->system_code = system_code;
+        facts_->system_text = system_text;
+    }
     return static_cast<Error&&>(*this);
 }
 
 PORTHOLE_FN std::string Error::message() const {
-    if (code_ == ErrorCode::ok) {
+    if (facts_ == nullptr) {
         return "no error";
     }
-    std::string text = call_;
-    if (!subject_.empty()) {
-        text += text.empty() ? "" : " ";
-        text += subject_;
+    const Facts& what = *facts_;
+    std::string text = what.call;
+    if (!what.subject.empty()) {
+        text.append(text.empty() ? "" : " ").append(what.subject);
     }
-    text += text.empty() ? "" : ": ";
-    if (system_text_.empty()) {
-        text += describe(code_);
+    text.append(text.empty() ? "" : ": ");
+    if (what.system_text.empty()) {
+        text += describe(what.code);
     } else {
-        text += system_text_;
-        text += " (" + std::to_string(system_code_) + ")";
+        text.append(what.system_text).append(" (");
+        text.append(std::to_string(what.system_code)).append(")");
     }
-    if (!advice_.empty()) {
-        text += "; " + advice_;
+    if (!what.advice.empty()) {
+        text.append("; ").append(what.advice);
     }
     return text;
 }

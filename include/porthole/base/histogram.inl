@@ -10,8 +10,13 @@ PORTHOLE_FN std::size_t Histogram::bucket_of(std::uint64_t nanoseconds) noexcept
     if (nanoseconds < steps) {
         return static_cast<std::size_t>(nanoseconds);
     }
+    constexpr unsigned stride = 8; // first by bytes, then by bits: this runs in every tick
     std::size_t doubling = 0;
-    for (std::uint64_t rest = nanoseconds; rest >= 2 * steps; rest >>= 1) {
+    std::uint64_t rest = nanoseconds;
+    for (; rest >= (2 * steps) << stride; rest >>= stride) {
+        doubling += stride;
+    }
+    for (; rest >= 2 * steps; rest >>= 1) {
         ++doubling;
     }
     const std::size_t step = static_cast<std::size_t>(nanoseconds >> doubling) - steps;

@@ -36,6 +36,20 @@ public:
     /// Writes the next piece, up to `capacity` bytes. One unit of the tick's budget: must not
     /// block.
     virtual Piece pull(char* into, std::size_t capacity) = 0;
+    /// Bytes of an open file: its descriptor or HANDLE, and where they begin.
+    struct FilePiece {
+        std::intptr_t handle = -1;
+        std::uint64_t offset = 0;
+    };
+    /// For a source of known size: where the next bytes lie when all that are left in this run
+    /// are a file's, and how many (0: pull them). They may then be sent without being pulled, as
+    /// far as skip() tells.
+    virtual std::uint64_t file_piece(FilePiece& piece) {
+        static_cast<void>(piece);
+        return 0;
+    }
+    /// So many bytes of file_piece() have been sent.
+    virtual void skip(std::uint64_t bytes) { static_cast<void>(bytes); }
     /// Handed over before the first pull(): to be called, on the ticking thread, when a source
     /// that said `wait` has something. Safe to call after the connection has gone.
     virtual void set_waker(std::function<void()> waker) { static_cast<void>(waker); }

@@ -53,7 +53,9 @@ template <class T, class = void>
 inline constexpr bool is_byte_container = false;
 template <class T>
 inline constexpr bool is_byte_container<
-    T, decltype(void(std::declval<const T&>().data()[0]), void(std::declval<const T&>().size()))> =
+    T,
+    std::void_t<
+        decltype(std::declval<const T&>().data()[0]), decltype(std::declval<const T&>().size())>> =
     sizeof(*std::declval<const T&>().data()) == 1
     && !std::is_convertible_v<const T&, std::string_view>;
 

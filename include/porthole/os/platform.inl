@@ -41,6 +41,9 @@ or define WIN32_LEAN_AND_MEAN before <windows.h>."
 
 #include <arpa/inet.h>
 #include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <dirent.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -58,6 +61,7 @@ or define WIN32_LEAN_AND_MEAN before <windows.h>."
 #if defined(__linux__)
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 #endif
 

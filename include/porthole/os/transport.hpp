@@ -8,6 +8,7 @@
 #include "porthole/os/socket.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,6 +22,20 @@ public:
     virtual IoResult read(char* into, std::size_t capacity) noexcept = 0;
     /// Gathers at most max_slices pieces. May take less than all.
     virtual IoResult write(const std::string_view* slices, std::size_t count) noexcept = 0;
+    /// True when send_file() is worth a try.
+    virtual bool can_send_files() const noexcept { return false; }
+    /// Writes at most `most` bytes of an open file, from that offset on. May take less. `end`:
+    /// the file has no bytes there. `failed` with system_code 0: not possible with this file,
+    /// which is then to be read and written; the connection is fine.
+    virtual IoResult
+    send_file(NativeHandle file, std::uint64_t offset, std::size_t most) noexcept {
+        static_cast<void>(file);
+        static_cast<void>(offset);
+        static_cast<void>(most);
+        IoResult result;
+        result.status = IoStatus::failed;
+        return result;
+    }
     /// Tells the peer that no more will come; reading goes on.
     virtual void shut_write() noexcept = 0;
     /// The descriptor to watch, or invalid_handle: then the server asks readiness() in each
@@ -35,12 +50,22 @@ public:
 
 namespace detail {
 
+/// Whether files can go to a socket without being read, and how: Transport::send_file().
+bool system_sends_files() noexcept;
+IoResult send_file_bytes(
+    NativeHandle socket, NativeHandle file, std::uint64_t offset, std::size_t most) noexcept;
+
 /// A connected socket.
 class SocketTransport final : public Transport {
 public:
     explicit SocketTransport(Socket socket) noexcept : socket_(static_cast<Socket&&>(socket)) {}
     IoResult read(char* into, std::size_t capacity) noexcept override;
     IoResult write(const std::string_view* slices, std::size_t count) noexcept override;
+    bool can_send_files() const noexcept override { return system_sends_files(); }
+    IoResult
+    send_file(NativeHandle file, std::uint64_t offset, std::size_t most) noexcept override {
+        return send_file_bytes(socket_.handle(), file, offset, most);
+    }
     void shut_write() noexcept override { socket_.shut_write(); }
     NativeHandle handle() const noexcept override { return socket_.handle(); }
 

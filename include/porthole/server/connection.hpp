@@ -66,6 +66,8 @@ private:
 class TimedTask : public Timer {
 public:
     virtual void on_deadline() = 0;
+    /// on_deadline() threw: give up what it holds.
+    virtual void drop() noexcept = 0;
 
 protected:
     ~TimedTask() = default;
@@ -133,6 +135,8 @@ public:
     void refuse_newcomer();
     /// The server stops: closes when idle, else behind the current answer.
     void begin_drain();
+    /// The server goes, outside of a tick: one attempt to send what is complete.
+    void send_last() noexcept;
     /// Closes at once, whatever is under way.
     void close_now() noexcept;
     /// A handler wants to answer later.
@@ -196,10 +200,15 @@ private:
 
     // connection_output.inl: bytes out
     bool has_output() const noexcept;
+    bool is_idle() const noexcept {
+        return phase_ == Phase::head && !exchange_ && in_.is_empty() && !has_output();
+    }
     void send_answer();
     void begin_source(const AnswerPlan& plan);
     void send_output();
     void pull_from_source();
+    std::uint64_t next_file_piece(BodySource::FilePiece& piece);
+    std::size_t send_file_piece(const BodySource::FilePiece& piece, std::size_t most);
     BodySource::State pull_plain(Buffer& out);
     BodySource::State pull_chunk(Buffer& out);
     void end_source();
@@ -238,6 +247,8 @@ private:
     bool source_is_chunked_ = false;
     bool source_waits_ = false;
     bool output_is_blocked_ = false; ///< the transport took less than it was given
+    bool file_is_blocked_ = false;   ///< so did it with a file's bytes, which nobody holds
+    bool reads_files_ = false;       ///< the transport cannot send the source's file by itself
     bool output_moved_ = false;      ///< in this turn
     bool unwanted_input_ = false;    ///< the poller reported input that is not read now
     bool is_reading_paused_ = false; ///< by an Upgrade

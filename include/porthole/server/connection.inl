@@ -75,6 +75,8 @@ PORTHOLE_FN void Connection::serve(Readiness ready) {
     case Phase::content:
         if (!has_output()) {
             read_requests(ready);
+        } else if (ready.hangup || ready.error) {
+            report_peer_gone(); // and not told again in vain until the answers have left
         }
         break;
     case Phase::deferred:
@@ -114,13 +116,7 @@ PORTHOLE_FN void Connection::read_requests(Readiness ready) {
         return;
     }
     const std::size_t most = core_.limits().max_read_bytes_per_turn;
-    const bool is_shared = in_.is_empty();
-    char* into = is_shared ? core_.read_buffer() : in_.prepare(most);
-    if (into == nullptr) {
-        close_now();
-        return;
-    }
-    const IoResult result = transport_->read(into, most);
+    const IoResult result = transport_->read(core_.read_buffer(), most);
     if (result.status == IoStatus::would_block) {
         return;
     }
@@ -133,12 +129,15 @@ PORTHOLE_FN void Connection::read_requests(Readiness ready) {
         return;
     }
     core_.count_in(result.bytes);
-    if (!is_shared) {
-        in_.commit(result.bytes);
-        process_held();
+    const std::string_view bytes(core_.read_buffer(), result.bytes);
+    if (!in_.is_empty()) { // a copy, so that a head that drips costs no more than its size
+        if (in_.append(bytes)) {
+            process_held();
+        } else {
+            close_now();
+        }
         return;
     }
-    const std::string_view bytes(into, result.bytes);
     const std::size_t used = process(bytes);
     if (phase_ != Phase::closed && phase_ != Phase::lingering && !in_.append(bytes.substr(used))) {
         close_now();
@@ -150,7 +149,7 @@ PORTHOLE_FN void Connection::process_held() {
     if (phase_ == Phase::closed) {
         return; // a handler may still be looking at in_, which dies with the connection
     }
-    in_.consume(used);
+    in_.consume(used < in_.size() ? used : in_.size()); // a lingering one has dropped all
     if (in_.is_empty()) {
         in_.release();
     }
@@ -169,7 +168,7 @@ PORTHOLE_FN std::size_t Connection::process(std::string_view bytes) {
         } else {
             break;
         }
-        if (core_.out().size() >= ServerCore::max_answers_bytes) {
+        if (phase_ != Phase::closed && core_.out().size() >= ServerCore::max_answers_bytes) {
             send_output();
             if (has_output()) {
                 break;
@@ -248,9 +247,10 @@ PORTHOLE_FN std::size_t Connection::begin_request(std::string_view bytes) {
             return bytes.size();
         }
         if (head.framing.length <= rest.size()) {
-            x.request.body = rest.substr(0, static_cast<std::size_t>(head.framing.length));
-            answer();
-            return head_size + x.request.body.size();
+            const auto size = static_cast<std::size_t>(head.framing.length);
+            x.request.body = rest.substr(0, size);
+            answer(); // the exchange may be another's from here on
+            return head_size + size;
         }
     }
     keep_head();
@@ -263,6 +263,9 @@ PORTHOLE_FN std::size_t Connection::begin_content(std::string_view rest) {
     phase_began_ = core_.now();
     received_ = 0;
     x.content_left = x.parser.head().framing.length;
+    // Once, instead of growing in the middle of a frame; pages that never come cost nothing.
+    constexpr std::uint64_t most = 16 * 1024 * 1024;
+    x.content.reserve(static_cast<std::size_t>(x.content_left < most ? x.content_left : most));
     if (x.parser.head().expects_continue && rest.empty()) {
         // RFC 9110 section 10.1.1: only while the client may still be waiting for it.
         if (!core_.out().append("HTTP/1.1 100 Continue\r\n\r\n")) {
@@ -408,8 +411,12 @@ PORTHOLE_FN void Connection::drain_input(Readiness ready) {
 
 PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
     const std::shared_ptr<Upgrade> owner = upgrade_; // a callback may close the connection
-    if (is_reading_paused_) {
-        // The peer waits: that is what pausing is for.
+    if (ready.error) {
+        close_now();
+    } else if (is_reading_paused_ || peer_ended_) {
+        if (ready.hangup && !interest_.hangup) {
+            stop_watching(); // reported although it is masked: both directions are closed
+        }
     } else if (!in_.is_empty()) {
         const Buffer held(std::move(in_));
         core_.count_work();

@@ -16,7 +16,8 @@ PORTHOLE_NAMESPACE_BEGIN
 namespace detail {
 
 PORTHOLE_FN bool Connection::has_output() const noexcept {
-    return !out_.is_empty() || !core_.out().is_empty() || body_sent_ < body_.size();
+    return !out_.is_empty() || !core_.out().is_empty() || body_sent_ < body_.size()
+           || file_is_blocked_;
 }
 
 PORTHOLE_FN void Connection::send_answer() {
@@ -83,27 +84,39 @@ PORTHOLE_FN void Connection::begin_source(const AnswerPlan& plan) {
             connection->core_.make_ready(*connection);
         }
     });
+    reads_files_ = !is_sized || !transport_->can_send_files();
     if (is_sized && source_left_ == 0) {
         end_source();
+    } else if (is_sized) {
+        pull_from_source(); // so that the first piece leaves with the head
     }
 }
 
 /// Sends for as long as the peer takes it, up to a turn's share.
 PORTHOLE_FN void Connection::send_output() {
     std::size_t left = core_.limits().max_write_bytes_per_turn;
-    output_is_blocked_ = false;
+    output_is_blocked_ = file_is_blocked_ = false;
     for (;;) {
+        BodySource::FilePiece piece;
+        std::uint64_t file_bytes = 0;
         if (source_ && !source_waits_ && !has_output()) {
-            pull_from_source();
+            file_bytes = next_file_piece(piece);
+            if (file_bytes == 0) {
+                pull_from_source();
+            }
             if (phase_ == Phase::closed) {
                 return;
             }
         }
-        if (!has_output()) {
+        if (file_bytes != 0) {
+            left -= send_file_piece(
+                piece, file_bytes < left ? static_cast<std::size_t>(file_bytes) : left);
+        } else if (has_output()) {
+            left -= write_some(left);
+        } else {
             on_output_sent();
             return;
         }
-        left -= write_some(left);
         if (phase_ == Phase::closed) {
             return;
         }
@@ -111,7 +124,8 @@ PORTHOLE_FN void Connection::send_output() {
             break;
         }
         core_.read_clock();
-        if (left == 0 || core_.is_out_of_time()) {
+        const bool has_rest = has_output() || (source_ && !source_waits_);
+        if (has_rest && (left == 0 || core_.is_out_of_time())) {
             core_.make_ready(*this);
             break;
         }
@@ -160,6 +174,56 @@ PORTHOLE_FN std::size_t Connection::write_some(std::size_t most) {
     return result.bytes;
 }
 
+PORTHOLE_FN void Connection::send_last() noexcept {
+    if (phase_ == Phase::closed || !has_output()) {
+        return;
+    }
+    const std::string_view slices[] = {out_.view(), std::string_view(body_).substr(body_sent_)};
+    static_cast<void>(transport_->write(slices, 2)); // nothing is left to do when it fails
+}
+
+/// How many of the source's next bytes the transport may take straight from a file.
+PORTHOLE_FN std::uint64_t Connection::next_file_piece(BodySource::FilePiece& piece) {
+    constexpr std::uint64_t least = 16 * 1024; // below it reading is no dearer
+    if (reads_files_ || source_left_ < least) {
+        return 0;
+    }
+    const std::uint64_t bytes = source_->file_piece(piece);
+    if (phase_ == Phase::closed || bytes < least) {
+        return 0;
+    }
+    return bytes < source_left_ ? bytes : source_left_;
+}
+
+/// At most `most` bytes of a file, which pass no buffer of ours: a slow peer then costs no memory.
+PORTHOLE_FN std::size_t
+Connection::send_file_piece(const BodySource::FilePiece& piece, std::size_t most) {
+    const IoResult result = transport_->send_file(piece.handle, piece.offset, most);
+    switch (result.status) {
+    case IoStatus::ok: break;
+    case IoStatus::would_block: output_is_blocked_ = file_is_blocked_ = true; return 0;
+    case IoStatus::end:
+        core_.note_failure("The content of an answer ended too early.", peer_);
+        close_now();
+        return 0;
+    case IoStatus::failed:
+        reads_files_ = true;
+        if (result.system_code != 0) {
+            close_now();
+        }
+        return 0;
+    }
+    core_.count_out(result.bytes);
+    output_moved_ = true;
+    exchange_->content_sent += result.bytes;
+    source_left_ -= result.bytes;
+    source_->skip(result.bytes);
+    if (source_left_ == 0) {
+        end_source();
+    }
+    return result.bytes;
+}
+
 /// What the peer has not taken becomes the connection's own.
 PORTHOLE_FN void Connection::keep_unsent() {
     if (!out_.append(core_.out().view())) {
@@ -170,16 +234,21 @@ PORTHOLE_FN void Connection::keep_unsent() {
 }
 
 PORTHOLE_FN void Connection::pull_from_source() {
-    core_.count_work();
+    source_waits_ = true; // before it is asked: its waker may be called while it answers
     const BodySource::State state =
         source_is_chunked_ ? pull_chunk(core_.out()) : pull_plain(core_.out());
+    if (phase_ == Phase::closed) {
+        core_.out().clear(); // it has destroyed the server: nobody is left to send to
+        return;
+    }
+    source_waits_ = source_waits_ && state == BodySource::State::wait;
     switch (state) {
     case BodySource::State::more:
         if (!has_output()) {
             core_.make_ready(*this); // nothing, and yet not waiting: asked again next turn
         }
         break;
-    case BodySource::State::wait: source_waits_ = true; break;
+    case BodySource::State::wait: break;
     case BodySource::State::end: end_source(); break;
     case BodySource::State::failed:
         core_.note_failure("The content of an answer ended too early.", peer_);
@@ -271,6 +340,9 @@ PORTHOLE_FN void Connection::on_output_sent() {
         break;
     case Phase::head:
     case Phase::content:
+        phase_began_ = core_.now(); // while the answers left, nothing was read
+        received_ = 0;
+        break;
     case Phase::deferred:
     case Phase::lingering:
     case Phase::closed: break;
@@ -370,12 +442,18 @@ PORTHOLE_FN void Connection::complete(ReplyState& reply) {
     x.response.is_deferred = false;
     x.reply.reset();
     output_moved_ = unwanted_input_ = false;
-    core_.finish_response(x);
-    if (phase_ != Phase::closed) {
-        send_answer();
+    PORTHOLE_TRY {
+        core_.finish_response(x);
+        if (phase_ != Phase::closed) {
+            send_answer();
+        }
+        if (phase_ != Phase::closed) {
+            send_output();
+        }
     }
-    if (phase_ != Phase::closed) {
-        send_output();
+    PORTHOLE_CATCH_ALL {
+        core_.note_failure("An allocation failed or a body source threw.", peer_);
+        close_now();
     }
     finish_turn();
 }

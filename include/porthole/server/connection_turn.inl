@@ -16,13 +16,18 @@ namespace detail {
 /// What every turn ends with: the next one is arranged for.
 PORTHOLE_FN void Connection::finish_turn() {
     if (phase_ == Phase::closed) {
+        core_.out().clear();
         return;
     }
     const bool has_unread = !in_.is_empty() && !needs_more_ && wants_input();
     if (has_unread) {
         core_.make_ready(*this);
     }
-    if (phase_ == Phase::head && !exchange_ && in_.is_empty() && !has_output()) {
+    if (is_idle()) {
+        if (is_draining_) {
+            close_now();
+            return;
+        }
         core_.note_idle(*this);
     } else {
         ListLink<IdleTag>::unlink();
@@ -35,11 +40,17 @@ PORTHOLE_FN TimePoint Connection::phase_deadline() const noexcept {
     const Limits& limits = core_.limits();
     switch (phase_) {
     case Phase::head:
+        if (has_output()) {
+            return never; // nothing is read meanwhile: the write stall is what counts
+        }
         if (exchange_ || requests_ == 0) {
             return phase_began_ + limits.head_timeout;
         }
         return phase_began_ + limits.idle_timeout;
     case Phase::content: {
+        if (has_output()) {
+            return never;
+        }
         const std::uint64_t rate =
             limits.min_body_bytes_per_second == 0 ? 1 : limits.min_body_bytes_per_second;
         constexpr std::uint64_t a_day = 24 * 60 * 60;
@@ -119,7 +130,7 @@ PORTHOLE_FN void Connection::on_deadline() {
 PORTHOLE_FN void Connection::update_interest() {
     Interest wanted = interest_;
     wanted.write = output_is_blocked_ && has_output();
-    wanted.hangup = !peer_ended_;
+    wanted.hangup = !peer_ended_ && !(phase_ == Phase::upgraded && is_reading_paused_);
     if (wants_input()) {
         wanted.read = true;
     } else if (unwanted_input_ || wanted.write) {
@@ -165,8 +176,7 @@ PORTHOLE_FN Readiness Connection::wanted_readiness() const noexcept {
 
 PORTHOLE_FN void Connection::begin_drain() {
     is_draining_ = true;
-    const bool is_idle = phase_ == Phase::head && !exchange_ && in_.is_empty() && !has_output();
-    if (is_idle) {
+    if (is_idle()) {
         close_now();
     } else if (phase_ == Phase::upgraded) {
         close();
@@ -180,8 +190,7 @@ PORTHOLE_FN void Connection::close_now() noexcept {
     phase_ = Phase::closed;
     stop_watching();
     core_.timers().disarm(*this);
-    core_.out().clear();
-    transport_.reset();
+    transport_.reset(); // what core_.out() holds may be another's, whose handler has closed us
     if (source_waker_) {
         *source_waker_ = nullptr;
     }

@@ -201,9 +201,10 @@ private:
 
     // dispatch.inl
     template <class Step>
-    void run_user_code(Exchange& x, const Step& step);
+    bool run_user_code(Exchange& x, const Step& step);
     void handle_steps(Exchange& x);
     void finish_steps(Exchange& x);
+    std::string_view host_for_routing(const Request& request) const noexcept;
     void run_route(Exchange& x, const Request& request, Response& response);
     void answer_unrouted(Exchange& x, const Request& request, Response& response);
     bool run_before_hooks(

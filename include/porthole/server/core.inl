@@ -60,6 +60,13 @@ PORTHOLE_FN ServerCore::~ServerCore() {
 
 PORTHOLE_FN void ServerCore::shut_down() noexcept {
     is_shut_down_ = true;
+    if (!is_ticking_) { // else the gathered answers may be another one's
+        for (IntrusiveList<Connection, OpenTag>* list : {&open_, &descriptorless_}) {
+            for (Connection* c = list->front(); c != nullptr; c = list->after(*c)) {
+                c->send_last();
+            }
+        }
+    }
     close_connections();
     while (WatchEntry* watch = watches_.front()) {
         watch->stop();
@@ -120,7 +127,7 @@ PORTHOLE_FN TickReport ServerCore::end_tick() noexcept {
     TickReport report = report_;
     read_clock();
     report.elapsed = clock_ - tick_began_;
-    report.more = !ready_.is_empty() || !letters_.empty();
+    report.more = !ready_.is_empty() || !letters_.empty() || mailbox_->has_letters();
     last_tick_ended_ = clock_;
     ++stats_.ticks;
     stats_.requests += report.requests;
@@ -168,9 +175,11 @@ PORTHOLE_FN TickReport ServerCore::tick_until(TimePoint deadline) {
             break; // a clock that stands still never reaches the deadline
         }
         slept += clock_ - before;
+        read_mail();
         serve_batch();
         expire_timers();
-        if (work_ != 0 && !is_out_of_time()) {
+        const bool has_mail = mailbox_->has_letters() || mailbox_->is_stop_requested();
+        if ((work_ != 0 || has_mail) && !is_out_of_time()) {
             serve_rounds();
         }
     }
@@ -186,7 +195,8 @@ PORTHOLE_FN TickReport ServerCore::wait(std::chrono::milliseconds timeout) {
     read_mail();
     const Duration next = time_to_next_deadline();
     const TimePoint before = clock_;
-    poll(next < timeout ? next : Duration(timeout));
+    const bool has_worked = work_ != 0; // the mail was what it waited for
+    poll(has_worked ? Duration::zero() : next < timeout ? next : Duration(timeout));
     read_clock();
     tick_began_ += clock_ - before;
     read_mail();
@@ -200,6 +210,10 @@ PORTHOLE_FN TickReport ServerCore::wait(std::chrono::milliseconds timeout) {
 
 PORTHOLE_FN void ServerCore::run() {
     constexpr std::chrono::hours forever{1};
+    PORTHOLE_ASSERT(!is_ticking_, "run() must not be called from inside a handler");
+    if (is_ticking_) {
+        return;
+    }
     bool is_gone = false; // a handler may destroy the server
     is_gone_ = &is_gone;
     while (is_running() || is_draining_ || mailbox_->is_stop_requested()) {
@@ -220,8 +234,8 @@ PORTHOLE_FN bool ServerCore::is_running() const noexcept {
 PORTHOLE_FN void ServerCore::serve_rounds() {
     std::uint64_t before = 0;
     do {
+        read_mail(); // alone it is no reason for a round: a task may post itself for the next tick
         before = work_;
-        read_mail();
         poll(Duration::zero());
         serve_batch();
         expire_timers();
@@ -261,8 +275,11 @@ PORTHOLE_FN void ServerCore::poll(Duration timeout) {
         for (Connection* c = descriptorless_.front(); c != nullptr; c = descriptorless_.after(*c)) {
             const Readiness ready = c->wanted_readiness();
             if (ready.read || ready.write || ready.hangup || ready.error) {
-                c->add_readiness(ready);
-                make_ready(*c);
+                Pollable& item = *c;
+                item.add_readiness(ready);
+                if (!item.is_linked()) {
+                    make_ready(item);
+                }
             }
         }
     }
@@ -292,7 +309,7 @@ PORTHOLE_FN void ServerCore::read_mail() {
     if (mailbox_->has_letters()) {
         mailbox_->take(letters_);
     }
-    while (!letters_.empty()) {
+    while (!letters_.empty() && !is_shut_down_) {
         const Mailbox::Letter letter = std::move(letters_.front());
         letters_.pop_front();
         ++work_;
@@ -301,9 +318,10 @@ PORTHOLE_FN void ServerCore::read_mail() {
         }
         PORTHOLE_CATCH_ALL {
             log(LogLevel::error, LogId::handler_threw, "A posted task ended with an exception.");
+            out_.clear();
         }
         read_clock();
-        if (is_out_of_time() || is_shut_down_) {
+        if (is_out_of_time()) {
             return;
         }
     }
@@ -325,8 +343,9 @@ PORTHOLE_FN void ServerCore::expire_timers() {
         }
         PORTHOLE_CATCH_ALL {
             log(LogLevel::error, LogId::out_of_memory,
-                "A deadline's work ended with an exception.");
+                "A deadline's work ended with an exception; the connection was dropped.");
             out_.clear();
+            static_cast<TimedTask*>(timer)->drop();
         }
         read_clock();
         if (is_out_of_time()) {
@@ -340,6 +359,12 @@ PORTHOLE_FN void ServerCore::expire_timers() {
 }
 
 PORTHOLE_FN Duration ServerCore::time_to_next_deadline() noexcept {
+    if (is_draining_ && connections_ == 0) {
+        return Duration::zero();
+    }
+    if (is_draining_ && connections_ == 0) {
+        return Duration::zero(); // nothing is left to stop
+    }
     TimePoint next = timers_.next_deadline();
     next = next < stop_deadline_ ? next : stop_deadline_;
     if (next == never) {

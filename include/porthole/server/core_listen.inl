@@ -4,6 +4,7 @@
 // How connections begin: listeners, accepting, the cap, transports from elsewhere; and watched
 // descriptors.
 
+#include "porthole/http/target.hpp"
 #include "porthole/server/core.hpp"
 
 #include <utility>
@@ -36,7 +37,10 @@ PORTHOLE_FN void ListenerEntry::serve(Readiness) {
         Socket socket;
         Endpoint peer;
         switch (listener_.accept(socket, peer)) {
-        case AcceptStatus::accepted: core_.accept(std::move(socket), peer, entrance); break;
+        case AcceptStatus::accepted:
+            core_.accept(std::move(socket), peer, entrance);
+            core_.read_clock();
+            break;
         case AcceptStatus::retry: break;
         case AcceptStatus::none: return;
         case AcceptStatus::exhausted:
@@ -256,7 +260,11 @@ PORTHOLE_FN std::vector<std::string> ServerCore::urls() const {
         }
         const bool needs_token = options_.guard.requires_token
                                  || entry->listener().options().expose == Expose::lan_with_token;
-        const std::string query = needs_token ? "?token=" + gatekeeper_.token() : std::string();
+        std::string query;
+        if (needs_token) {
+            query = "?token=";
+            percent_encode(gatekeeper_.token(), query); // the program may have chosen it
+        }
         const bool is_local = endpoint.is_loopback() || endpoint.is_wildcard();
         add(endpoint, is_local ? std::string("localhost") : endpoint.host_text(), query);
         if (!endpoint.is_wildcard()) {
@@ -285,7 +293,10 @@ ServerCore::for_each_pollfd(const std::function<void(NativeHandle, Interest)>& v
     }
     auto& self = const_cast<ServerCore&>(*this); // walking an intrusive list does not change it
     for (Connection* c = self.open_.front(); c != nullptr; c = self.open_.after(*c)) {
-        visit(c->handle(), c->interest());
+        const Interest interest = c->interest();
+        if (interest.read || interest.write || interest.hangup) {
+            visit(c->handle(), interest);
+        }
     }
     for (WatchEntry* w = self.watches_.front(); w != nullptr; w = self.watches_.after(*w)) {
         visit(w->handle(), w->interest());
@@ -297,6 +308,10 @@ PORTHOLE_FN Error ServerCore::watch(
     std::shared_ptr<WatchEntry>& entry) {
     if (broken_) {
         return broken_;
+    }
+    PORTHOLE_ASSERT(callback, "a watch needs a callback");
+    if (!callback) {
+        return Error(ErrorCode::misuse, "watch", "", "a watch needs a callback");
     }
     entry = std::make_shared<WatchEntry>(*this, handle, interest, std::move(callback));
     entry->keep_alive(entry);
@@ -320,7 +335,12 @@ PORTHOLE_FN void WatchEntry::serve(Readiness ready) {
     const std::shared_ptr<WatchEntry> self = self_.lock();
     if (core_ != nullptr && self) {
         core_->count_work();
-        callback_(ready);
+        PORTHOLE_TRY {
+            callback_(ready);
+        }
+        PORTHOLE_CATCH_ALL {
+            stop(); // here, since nobody else may know that it still exists
+        }
     }
 }
 

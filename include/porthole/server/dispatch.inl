@@ -7,6 +7,7 @@
 #include "porthole/server/core.hpp"
 #include "porthole/server/reply_state.hpp"
 
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -16,12 +17,17 @@ namespace detail {
 
 /// Runs `step`, counts its time as the user's, and turns an exception into a 500.
 template <class Step>
-PORTHOLE_FN void ServerCore::run_user_code(Exchange& x, const Step& step) {
+PORTHOLE_FN bool ServerCore::run_user_code(Exchange& x, const Step& step) {
     const TimePoint began = read_clock();
     bool has_ended = false;
     PORTHOLE_TRY {
         step();
         has_ended = true;
+    }
+    PORTHOLE_CATCH_STANDARD(error) {
+        log(LogLevel::error, LogId::handler_threw,
+            std::string("An exception left a handler or hook; the answer is 500: ") + error.what(),
+            x.request.peer);
     }
     PORTHOLE_CATCH_ALL {
         log(LogLevel::error, LogId::handler_threw,
@@ -39,7 +45,7 @@ PORTHOLE_FN void ServerCore::run_user_code(Exchange& x, const Step& step) {
             x.request.peer);
     }
     if (has_ended) {
-        return;
+        return true;
     }
     if (x.reply) { // deferred before it threw: the Reply no longer answers this request
         x.reply->connection = nullptr;
@@ -49,15 +55,36 @@ PORTHOLE_FN void ServerCore::run_user_code(Exchange& x, const Step& step) {
     x.response.status = 500;
     x.response.body = "500 Internal Server Error\n";
     x.response.fields = "Content-Type: text/plain; charset=utf-8\r\n";
+    return false;
 }
 
 PORTHOLE_FN void ServerCore::handle(Exchange& x) {
     x.response.exchange = &x;
-    run_user_code(x, [this, &x] { handle_steps(x); });
+    bool is_finishing = false;
+    const bool has_ended = run_user_code(x, [&] {
+        handle_steps(x);
+        is_finishing = true;
+        if (!x.response.is_deferred) {
+            finish_steps(x);
+        }
+    });
+    if (!has_ended && !is_finishing && !is_shut_down_) {
+        x.is_refused = true; // the 500 is the library's: the user's page and hooks are for it, too
+        finish_response(x);
+    }
 }
 
 PORTHOLE_FN void ServerCore::finish_response(Exchange& x) {
     run_user_code(x, [this, &x] { finish_steps(x); });
+}
+
+/// RFC 9110 section 7.8: the field lists the protocol, Connection names the field, and HTTP/1.0 has
+/// no such thing.
+inline bool asks_for_upgrade(const Request& request, std::string_view protocol) noexcept {
+    const auto upgrade = request.header("Upgrade");
+    const auto connection = request.header("Connection");
+    return request.http_version() == "HTTP/1.1" && upgrade && connection
+           && ascii::list_has(*upgrade, protocol) && ascii::list_has(*connection, "upgrade");
 }
 
 PORTHOLE_FN void ServerCore::handle_steps(Exchange& x) {
@@ -67,23 +94,31 @@ PORTHOLE_FN void ServerCore::handle_steps(Exchange& x) {
     if (run_before_hooks(x.scope, x, request, response)) {
         run_route(x, request, response);
     }
-    if (!x.response.is_deferred) {
-        finish_steps(x);
+    if (x.response.upgrade && !asks_for_upgrade(request, x.response.upgrade_protocol)) {
+        const std::string protocol = std::move(x.response.upgrade_protocol);
+        make_error(x, 426, "This path speaks another protocol; see the Upgrade field.");
+        x.response.fields += "Connection: upgrade\r\nUpgrade: " + protocol + "\r\n";
     }
 }
 
+/// Taking the host out of its authority costs something, so it is done for those who route by it.
+PORTHOLE_FN std::string_view ServerCore::host_for_routing(const Request& request) const noexcept {
+    return router_->has_hosts() ? request.host() : std::string_view();
+}
+
 PORTHOLE_FN void ServerCore::run_route(Exchange& x, const Request& request, Response& response) {
-    Route* route = router_->match(x.request, request.host());
+    Route* route = router_->match(x.request, host_for_routing(request));
     if (route == nullptr) {
         answer_unrouted(x, request, response);
         return;
     }
+    router_->enter(*route);
     x.scope = route->scope;
     const bool has_own_hooks = x.scope != &router_->root();
     if (has_own_hooks && !run_before_hooks(x.scope, x, request, response)) {
         return;
     }
-    router_->enter(x.scope, route);
+    router_->enter(x.scope);
     if (route->mount) {
         route->mount->handle(request, response);
     } else {
@@ -99,9 +134,13 @@ PORTHOLE_FN bool ServerCore::run_before_hooks(
         && !run_before_hooks(scope->parent, x, request, response)) {
         return false;
     }
-    router_->enter(scope, nullptr);
+    router_->enter(scope);
     for (std::size_t i = 0; i < scope->before.size(); ++i) {
-        if ((*scope->before[i])(request, response) == Next::stop) {
+        const Next next = (*scope->before[i])(request, response);
+        if (is_shut_down_) {
+            return false;
+        }
+        if (next == Next::stop) {
             if (!x.response.is_touched && !x.response.is_deferred) {
                 make_error(x, 403, "A hook of this server does not allow the request.");
             }
@@ -113,7 +152,7 @@ PORTHOLE_FN bool ServerCore::run_before_hooks(
 
 PORTHOLE_FN void
 ServerCore::answer_unrouted(Exchange& x, const Request& request, Response& response) {
-    const std::string allowed = router_->allowed_methods(x.request, request.host());
+    const std::string allowed = router_->allowed_methods(x.request, host_for_routing(request));
     if (request.method() == Method::options && (!allowed.empty() || request.path() == "*")) {
         response.status(204);
         if (!allowed.empty()) {
@@ -152,9 +191,10 @@ PORTHOLE_FN void ServerCore::finish_steps(Exchange& x) {
     const Request request(x.request);
     Response response(x.response);
     const bool is_empty = x.response.body.empty() && !x.response.source && !x.response.upgrade;
-    if (error_page_ && x.response.status >= first_error && (x.is_refused || is_empty)) {
+    if (error_page_ && !is_shut_down_ && x.response.status >= first_error
+        && (x.is_refused || is_empty)) {
         const std::shared_ptr<Handler> page = error_page_; // it may set another one
-        router_->enter(nullptr, nullptr);
+        router_->enter(nullptr);
         (*page)(request, response);
     }
     if (x.origin != nullptr) { // the after hooks may still change it
@@ -162,8 +202,8 @@ PORTHOLE_FN void ServerCore::finish_steps(Exchange& x) {
         response.add_header("Vary", "Origin");
     }
     for (const RouteScope* scope = x.scope; scope != nullptr; scope = scope->parent) {
-        router_->enter(scope, nullptr);
-        for (std::size_t i = 0; i < scope->after.size(); ++i) {
+        router_->enter(scope);
+        for (std::size_t i = 0; i < scope->after.size() && !is_shut_down_; ++i) {
             (*scope->after[i])(request, response);
         }
     }
@@ -215,16 +255,18 @@ PORTHOLE_FN void ServerCore::answer_login(Exchange& x) {
     const Request request(x.request);
     Response response(x.response);
     std::string_view path = x.request.target.path;
-    while (path.size() > 1 && path[1] == '/') {
-        path.remove_prefix(1); // "//name" would lead to another host
+    // "//name" would lead to another host, and so would "/\\name", which browsers read the same.
+    while (path.size() > 1 && (path[1] == '/' || path[1] == '\\')) {
+        path.remove_prefix(1);
     }
-    std::string location(path);
+    std::string location = "/";
+    location += path.substr(1);
     char separator = '?';
     std::string_view rest = request.query_string();
     while (!rest.empty()) {
         const std::string_view pair = rest.substr(0, rest.find('&'));
         rest.remove_prefix(pair.size() < rest.size() ? pair.size() + 1 : rest.size());
-        if (pair.substr(0, pair.find('=')) != "token") {
+        if (!is_token_parameter(pair)) {
             location += separator;
             location += pair;
             separator = '&';
@@ -289,7 +331,8 @@ PORTHOLE_FN void ServerCore::refuse_overload(Exchange& x, std::string_view peer)
 /// The route's own bound, else that of the innermost group that has one, else the server's.
 PORTHOLE_FN std::uint64_t ServerCore::max_body_bytes(Exchange& x) {
     const Request request(x.request);
-    const Route* route = router_->match(x.request, request.host());
+    const Route* route = router_->match(x.request, host_for_routing(request));
+    x.request.parameters.clear(); // their names live in the route, which may go meanwhile
     if (route == nullptr) {
         return limits().max_body_bytes;
     }
@@ -318,7 +361,7 @@ PORTHOLE_FN std::shared_ptr<ReplyState> ServerCore::defer(Exchange& x) {
 }
 
 PORTHOLE_FN void ServerCore::set_error_page(Handler page) {
-    error_page_ = std::make_shared<Handler>(std::move(page));
+    error_page_ = page ? std::make_shared<Handler>(std::move(page)) : nullptr;
 }
 
 } // namespace detail

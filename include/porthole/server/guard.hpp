@@ -33,7 +33,8 @@ struct Guard {
     /// forms to the server, and open WebSockets.
     bool checks_origin = true;
     /// Origins that may send requests from a browser and read the answers (CORS):
-    /// "http://localhost:5173". Exactly as browsers send them; there is no wildcard.
+    /// "http://localhost:5173". Exactly as browsers send them, without a path and the default port;
+    /// there is no wildcard, and "null" is never let in.
     std::vector<std::string> allowed_origins;
 
     /// Each answer carries X-Content-Type-Options: nosniff, Cross-Origin-Resource-Policy:
@@ -103,6 +104,8 @@ private:
 
 /// Why a server that needs a token has none.
 Error no_secrets();
+/// True for the query parameter that carries the token, however its name is encoded.
+bool is_token_parameter(std::string_view pair);
 /// The target without the value of its token parameter, for logs.
 std::string redact_token(std::string_view target);
 /// Equal, in a time that depends on the sizes only.

@@ -4,6 +4,7 @@
 #include "porthole/base/ascii.hpp"
 #include "porthole/base/base64.hpp"
 #include "porthole/base/ip_address.hpp"
+#include "porthole/http/form.hpp"
 #include "porthole/http/request.hpp"
 #include "porthole/os/random.hpp"
 #include "porthole/server/guard.hpp"
@@ -91,10 +92,9 @@ PORTHOLE_FN GuardVerdict Gatekeeper::judge(const Request& request, const GuardCo
         }
     }
     if (context.needs_token || guard_.requires_token) {
-        const GuardVerdict entry = judge_token(request, evidence);
-        if (entry.kind != GuardVerdict::Kind::pass) {
-            return entry;
-        }
+        GuardVerdict entry = judge_token(request, evidence);
+        entry.origin = verdict.origin; // a page that may come in can read a 401, too
+        return entry;
     }
     return verdict;
 }
@@ -139,7 +139,10 @@ PORTHOLE_FN bool Gatekeeper::is_allowed_host(std::string_view authority, bool is
 PORTHOLE_FN bool Gatekeeper::is_listed_host(std::string_view host) const noexcept {
     for (const std::string& entry : guard_.allowed_hosts) {
         const std::string_view name = entry;
-        if (!name.empty() && name.front() == '.') {
+        if (name.empty() || name == ".") {
+            continue; // would be the end of every name
+        }
+        if (name.front() == '.') {
             const bool is_same = ascii::equals_ignoring_case(host, name.substr(1));
             const bool is_below =
                 host.size() > name.size()
@@ -179,7 +182,9 @@ PORTHOLE_FN GuardVerdict Gatekeeper::judge_origin(
     constexpr int forbidden = 403;
     GuardVerdict verdict;
     for (const std::string& allowed : guard_.allowed_origins) {
-        if (evidence.origins == 1 && evidence.origin == allowed) {
+        // "null" is what every sandboxed page sends, so it is nobody's origin.
+        const bool is_origin = allowed.find("://") != std::string::npos;
+        if (is_origin && evidence.origins == 1 && evidence.origin == allowed) {
             verdict.origin = &allowed;
         }
     }
@@ -225,17 +230,17 @@ Gatekeeper::judge_token(const Request& request, const Evidence& evidence) const 
         && equals_in_constant_time(evidence.authorization.substr(bearer.size()), token_)) {
         return {};
     }
-    const auto session = request.cookie(session_cookie_name(request));
-    if (session && equals_in_constant_time(*session, session_)) {
-        return {};
-    }
-    if (request.method() == Method::get) {
+    if (request.method() == Method::get) { // before the cookie: it leaves the address each time
         const auto given = request.query("token");
         if (given && equals_in_constant_time(*given, token_)) {
             GuardVerdict verdict;
             verdict.kind = GuardVerdict::Kind::login;
             return verdict;
         }
+    }
+    const auto session = request.cookie(session_cookie_name(request));
+    if (session && equals_in_constant_time(*session, session_)) {
+        return {};
     }
     return refuse_visit(
         unauthorized,
@@ -284,22 +289,26 @@ PORTHOLE_FN bool equals_in_constant_time(std::string_view a, std::string_view b)
     return difference == 0;
 }
 
+/// Names are decoded before they are compared, as Request::query() does: "tok%65n" is one, too.
+PORTHOLE_FN bool is_token_parameter(std::string_view pair) {
+    std::string name;
+    append_form_decoded(pair.substr(0, pair.find('=')), name);
+    return name == "token";
+}
+
 PORTHOLE_FN std::string redact_token(std::string_view target) {
-    constexpr std::string_view parameter = "token=";
-    std::string redacted;
-    std::size_t begin = 0;
-    while (begin < target.size()) {
-        const std::size_t at = target.find(parameter, begin);
-        const bool is_found = at != std::string_view::npos;
-        const bool is_parameter =
-            is_found && at != 0 && (target[at - 1] == '?' || target[at - 1] == '&');
-        const std::size_t end = is_found ? at + parameter.size() : target.size();
-        redacted.append(target.substr(begin, end - begin));
-        begin = end;
-        if (is_parameter) {
-            redacted += "***";
-            const std::size_t next = target.find('&', begin);
-            begin = next == std::string_view::npos ? target.size() : next;
+    std::size_t end = target.find('?');
+    std::string redacted(target.substr(0, end));
+    while (end < target.size()) {
+        redacted += target[end]; // '?' or '&'
+        const std::size_t begin = end + 1;
+        end = target.find('&', begin);
+        const std::string_view pair = target.substr(begin, end - begin);
+        const std::size_t equals = pair.find('=');
+        if (equals != std::string_view::npos && is_token_parameter(pair)) {
+            redacted.append(pair.substr(0, equals)).append("=***");
+        } else {
+            redacted += pair;
         }
     }
     return redacted;

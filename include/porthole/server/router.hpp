@@ -35,14 +35,23 @@ struct RouteScope {
 };
 
 struct Route {
+    /// What it takes: its path alone, everything below it, or, for a mount, both.
+    enum class Kind : unsigned char { exact, wildcard, mount };
+
+    Route() = default;
+    Route(const Route&) = delete;
+    Route& operator=(const Route&) = delete;
+    ~Route();
+
     std::uint32_t id = 0;
+    Kind kind = Kind::exact;
     Method method = Method::other;
     std::string method_name; ///< empty: any method
     std::vector<std::string> names;
-    std::size_t prefix_segments = 0; ///< of a mount: how many segments its prefix has
     Handler handler;
-    std::unique_ptr<Mount> mount; ///< when set, instead of handler
+    std::unique_ptr<Mount> mount; ///< of a mount, instead of handler
     RouteScope* scope = nullptr;
+    RouteNode* node = nullptr; ///< where it ends
     std::optional<std::uint64_t> max_body_bytes;
 };
 
@@ -70,6 +79,8 @@ public:
     /// Removes all routes of the scope and of those within it, and their hooks.
     void clear(RouteScope& scope);
 
+    /// False while all routes are for any host: then `host` is not looked at below.
+    bool has_hosts() const noexcept { return hosts_.size() > 1; }
     /// The best route for the request, its parameters filled in, or null. HEAD falls back to GET.
     Route* match(RequestParts& parts, std::string_view host);
     /// The methods that the request's path has routes for, as a value for Allow (RFC 9110
@@ -78,15 +89,16 @@ public:
 
     /// While user code runs, what is running is not destroyed when it is removed, but only taken
     /// out; leave() destroys it. Everything else goes at once, so that its code may be unloaded.
-    void enter(const RouteScope* scope, const Route* route) noexcept {
-        running_scope_ = scope;
-        running_route_ = route;
-    }
+    void enter(const RouteScope* scope) noexcept { running_scope_ = scope; }
+    /// From the match to the last after hook: what hooks see of the request is the route's own.
+    void enter(const Route& route) noexcept { running_route_ = &route; }
     void leave() noexcept;
 
 private:
     struct Search;
-    std::vector<std::unique_ptr<RouteNode>> hosts_; ///< the first is for any host
+    std::vector<std::unique_ptr<RouteNode>> nodes_; ///< of all trees; they stay where they are
+    std::vector<std::unique_ptr<Route>> routes_;    ///< of all nodes
+    std::vector<RouteNode*> hosts_;                 ///< roots; the first is for any host
     std::vector<std::string> host_names_;
     std::vector<std::unique_ptr<RouteScope>> scopes_; ///< the first is the server's
     const RouteScope* running_scope_ = nullptr;
@@ -96,12 +108,16 @@ private:
     std::vector<std::unique_ptr<AfterHook>> retired_after_;
     std::uint32_t next_id_ = 1;
 
+    using RemovedRoutes = std::vector<std::unique_ptr<Route>>;
+
+    RouteNode* add_node();
     RouteNode* find_node(RouteNode& root, std::string_view pattern, Route& route);
+    RouteNode* find_mount_node(const RouteScope& scope, std::string_view whole, Route& route);
     std::size_t host_index(std::string_view host) const noexcept;
-    void retire(std::unique_ptr<Route> route);
+    Route& keep(std::unique_ptr<Route> route, RouteScope& scope, RouteNode& node);
+    void take(std::size_t index, RemovedRoutes& removed);
+    void retire(RemovedRoutes& removed);
     void clear_hooks(RouteScope& scope);
-    template <class Predicate>
-    bool remove_if(RouteNode& node, const Predicate& predicate);
 };
 
 } // namespace detail

@@ -11,32 +11,44 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
+/// One segment of the patterns of a host, and what ends or branches off there.
 struct RouteNode {
     std::string segment; ///< of a literal
-    std::vector<std::unique_ptr<RouteNode>> literals;
-    std::unique_ptr<RouteNode> parameter;
-    std::vector<std::unique_ptr<Route>> routes;    ///< that end here, the oldest first
-    std::vector<std::unique_ptr<Route>> wildcards; ///< that take everything below
-    std::vector<std::unique_ptr<Route>> mounts;    ///< that take everything below, and this
+    std::vector<RouteNode*> literals;
+    RouteNode* parameter = nullptr;
+    std::vector<Route*> routes; ///< the oldest first
 };
 
+PORTHOLE_FN Route::~Route() = default;
+
 PORTHOLE_FN Router::Router() {
-    hosts_.push_back(std::unique_ptr<RouteNode>(new RouteNode));
+    hosts_.push_back(add_node());
     host_names_.emplace_back();
     scopes_.push_back(std::unique_ptr<RouteScope>(new RouteScope));
 }
 
 PORTHOLE_FN Router::~Router() = default;
 
-PORTHOLE_FN RouteScope& Router::add_scope(RouteScope& parent, std::string_view prefix) {
+PORTHOLE_FN RouteNode* Router::add_node() {
+    nodes_.push_back(std::unique_ptr<RouteNode>(new RouteNode));
+    return nodes_.back().get();
+}
+
+/// Without the slashes at its end, below the scope's own prefix.
+inline std::string whole_prefix(const RouteScope& scope, std::string_view prefix) {
     while (!prefix.empty() && prefix.back() == '/') {
         prefix.remove_suffix(1);
     }
+    std::string whole = scope.prefix;
+    whole += prefix;
+    return whole;
+}
+
+PORTHOLE_FN RouteScope& Router::add_scope(RouteScope& parent, std::string_view prefix) {
     std::unique_ptr<RouteScope> scope(new RouteScope);
     scope->parent = &parent;
     scope->host = parent.host;
-    scope->prefix = parent.prefix;
-    scope->prefix += prefix;
+    scope->prefix = whole_prefix(parent, prefix);
     scopes_.push_back(std::move(scope));
     return *scopes_.back();
 }
@@ -55,7 +67,7 @@ PORTHOLE_FN RouteScope& Router::add_host(std::string_view name) {
     }
     if (index == host_names_.size()) {
         host_names_.push_back(std::move(folded));
-        hosts_.push_back(std::unique_ptr<RouteNode>(new RouteNode));
+        hosts_.push_back(add_node());
     }
     RouteScope& scope = add_scope(root(), {});
     scope.host = index;
@@ -106,103 +118,104 @@ PORTHOLE_FN RouteNode* Router::find_node(RouteNode& root, std::string_view patte
                 return nullptr;
             }
             route.names.emplace_back(segment.substr(1));
-            if (!node->parameter) {
-                node->parameter.reset(new RouteNode);
+            if (node->parameter == nullptr) {
+                node->parameter = add_node();
             }
-            node = node->parameter.get();
+            node = node->parameter;
             continue;
         }
         RouteNode* next = nullptr;
-        for (const std::unique_ptr<RouteNode>& literal : node->literals) {
-            next = literal->segment == segment ? literal.get() : next;
+        for (RouteNode* literal : node->literals) {
+            next = literal->segment == segment ? literal : next;
         }
         if (next == nullptr) {
-            node->literals.push_back(std::unique_ptr<RouteNode>(new RouteNode));
-            next = node->literals.back().get();
+            next = add_node();
             next->segment = segment;
+            node->literals.push_back(next);
         }
         node = next;
     }
     return node;
 }
 
+PORTHOLE_FN Route& Router::keep(std::unique_ptr<Route> route, RouteScope& scope, RouteNode& node) {
+    route->id = next_id_++;
+    route->scope = &scope;
+    route->node = &node;
+    node.routes.push_back(route.get());
+    routes_.push_back(std::move(route));
+    return *routes_.back();
+}
+
 PORTHOLE_FN Route* Router::add(
     RouteScope& scope, std::string_view method_name, std::string_view pattern, Error& error) {
-    const std::string whole = scope.prefix + std::string(pattern);
+    std::string whole = scope.prefix;
+    whole += pattern;
     std::unique_ptr<Route> route(new Route);
     RouteNode* node = nullptr;
     if (ascii::is_token(method_name) && !pattern.empty() && pattern.front() == '/') {
         node = find_node(*hosts_[scope.host], whole, *route);
     }
     if (node == nullptr) {
+        std::string subject(method_name);
+        subject.append(" ").append(whole);
         error = Error(
-            ErrorCode::bad_pattern, "route", std::string(method_name) + " " + whole,
+            ErrorCode::bad_pattern, "route", subject,
             "a pattern begins with '/', and ':name' and a last '*name' are whole segments");
         return nullptr;
     }
-    route->id = next_id_++;
     route->method = parse_method(method_name);
     route->method_name = method_name;
-    route->scope = &scope;
     const bool is_wildcard = whole.find("/*") != std::string::npos;
-    auto& list = is_wildcard ? node->wildcards : node->routes;
-    list.push_back(std::move(route));
-    return list.back().get();
+    route->kind = is_wildcard ? Route::Kind::wildcard : Route::Kind::exact;
+    return &keep(std::move(route), scope, *node);
 }
 
 PORTHOLE_FN Error
 Router::add_mount(RouteScope& scope, std::string_view prefix, std::unique_ptr<Mount> mount) {
-    while (!prefix.empty() && prefix.back() == '/') {
-        prefix.remove_suffix(1);
-    }
-    const std::string whole = scope.prefix + std::string(prefix);
+    const std::string whole = whole_prefix(scope, prefix);
     std::unique_ptr<Route> route(new Route);
     const bool has_wildcard = whole.find("/*") != std::string::npos;
-    const bool is_absolute = prefix.empty() || prefix.front() == '/';
     RouteNode* node = nullptr;
-    if (!has_wildcard && is_absolute) {
-        node = whole.empty() ? hosts_[scope.host].get()
-                             : find_node(*hosts_[scope.host], whole, *route);
+    if (!has_wildcard && (whole.empty() || whole.front() == '/')) {
+        node = find_mount_node(scope, whole, *route);
     }
     if (node == nullptr || mount == nullptr) {
         return Error(
             ErrorCode::bad_pattern, "mount", whole, "a prefix begins with '/' and has no wildcard");
     }
-    for (const char c : whole) {
-        route->prefix_segments += c == '/' ? 1 : 0;
-    }
-    route->id = next_id_++;
-    route->scope = &scope;
+    route->kind = Route::Kind::mount;
     route->mount = std::move(mount);
-    node->mounts.push_back(std::move(route));
+    keep(std::move(route), scope, *node);
     return {};
 }
 
-template <class Predicate>
-PORTHOLE_FN bool Router::remove_if(RouteNode& node, const Predicate& predicate) {
-    bool has_removed = false;
-    for (auto* list : {&node.routes, &node.wildcards, &node.mounts}) {
-        for (std::size_t i = list->size(); i > 0; --i) {
-            if (predicate(node, *(*list)[i - 1])) {
-                std::unique_ptr<Route> route = std::move((*list)[i - 1]);
-                list->erase(list->begin() + static_cast<std::ptrdiff_t>(i - 1));
-                retire(std::move(route));
-                has_removed = true;
-            }
-        }
-    }
-    for (const std::unique_ptr<RouteNode>& literal : node.literals) {
-        has_removed |= remove_if(*literal, predicate);
-    }
-    if (node.parameter) {
-        has_removed |= remove_if(*node.parameter, predicate);
-    }
-    return has_removed;
+PORTHOLE_FN RouteNode*
+Router::find_mount_node(const RouteScope& scope, std::string_view whole, Route& route) {
+    RouteNode* root = hosts_[scope.host];
+    return whole.empty() ? root : find_node(*root, whole, route);
 }
 
-PORTHOLE_FN void Router::retire(std::unique_ptr<Route> route) {
-    if (route.get() == running_route_) {
-        retired_routes_.push_back(std::move(route));
+/// Takes a route out of the tree. The caller lets it die when all is whole again: what its handler
+/// owns may remove other routes.
+PORTHOLE_FN void Router::take(std::size_t index, RemovedRoutes& removed) {
+    std::vector<Route*>& siblings = routes_[index]->node->routes;
+    for (std::size_t i = 0; i < siblings.size(); ++i) {
+        if (siblings[i] == routes_[index].get()) {
+            siblings.erase(siblings.begin() + static_cast<std::ptrdiff_t>(i));
+            break;
+        }
+    }
+    removed.push_back(std::move(routes_[index]));
+    routes_.erase(routes_.begin() + static_cast<std::ptrdiff_t>(index));
+}
+
+/// What is running lives until leave(); the rest dies with `removed`.
+PORTHOLE_FN void Router::retire(RemovedRoutes& removed) {
+    for (std::unique_ptr<Route>& route : removed) {
+        if (route.get() == running_route_) {
+            retired_routes_.push_back(std::move(route));
+        }
     }
 }
 
@@ -210,6 +223,9 @@ PORTHOLE_FN void Router::leave() noexcept {
     running_scope_ = nullptr;
     running_route_ = nullptr;
     if (!retired_routes_.empty() || !retired_before_.empty() || !retired_after_.empty()) {
+        const RemovedRoutes routes(std::move(retired_routes_)); // what they own may come back here
+        const auto before = std::move(retired_before_);
+        const auto after = std::move(retired_after_);
         retired_routes_.clear();
         retired_before_.clear();
         retired_after_.clear();
@@ -217,28 +233,27 @@ PORTHOLE_FN void Router::leave() noexcept {
 }
 
 PORTHOLE_FN bool Router::remove(std::uint32_t id) {
-    for (const std::unique_ptr<RouteNode>& host : hosts_) {
-        if (remove_if(*host, [id](const RouteNode&, const Route& r) { return r.id == id; })) {
-            return true;
+    RemovedRoutes removed;
+    for (std::size_t i = routes_.size(); i > 0; --i) {
+        if (routes_[i - 1]->id == id) {
+            take(i - 1, removed);
         }
     }
-    return false;
+    retire(removed);
+    return !removed.empty();
 }
 
 PORTHOLE_FN bool Router::remove_mount(RouteScope& scope, std::string_view prefix) {
-    while (!prefix.empty() && prefix.back() == '/') {
-        prefix.remove_suffix(1);
-    }
-    const std::string whole = scope.prefix + std::string(prefix);
     Route scratch;
-    RouteNode* root = hosts_[scope.host].get();
-    RouteNode* place = whole.empty() ? root : find_node(*root, whole, scratch);
-    if (place == nullptr) {
-        return false;
+    const RouteNode* place = find_mount_node(scope, whole_prefix(scope, prefix), scratch);
+    RemovedRoutes removed;
+    for (std::size_t i = routes_.size(); i > 0; --i) {
+        if (routes_[i - 1]->node == place && routes_[i - 1]->kind == Route::Kind::mount) {
+            take(i - 1, removed);
+        }
     }
-    return remove_if(*place, [place](const RouteNode& node, const Route& route) {
-        return &node == place && route.mount != nullptr;
-    });
+    retire(removed);
+    return !removed.empty();
 }
 
 PORTHOLE_FN void Router::clear(RouteScope& scope) {
@@ -248,52 +263,45 @@ PORTHOLE_FN void Router::clear(RouteScope& scope) {
         }
         return inner != nullptr;
     };
-    for (const std::unique_ptr<RouteNode>& host : hosts_) {
-        remove_if(*host, [&is_within](const RouteNode&, const Route& route) {
-            return is_within(route.scope);
-        });
+    RemovedRoutes removed;
+    for (std::size_t i = routes_.size(); i > 0; --i) {
+        if (is_within(routes_[i - 1]->scope)) {
+            take(i - 1, removed);
+        }
     }
-    for (const std::unique_ptr<RouteScope>& each : scopes_) {
-        if (is_within(each.get())) {
-            clear_hooks(*each);
+    retire(removed);
+    for (std::size_t i = 0; i < scopes_.size(); ++i) { // a hook's end may add groups
+        if (is_within(scopes_[i].get())) {
+            clear_hooks(*scopes_[i]);
         }
     }
 }
 
 PORTHOLE_FN void Router::clear_hooks(RouteScope& scope) {
+    // Hooks die when the lists are whole again: what they own may add others.
+    auto before = std::move(scope.before);
+    auto after = std::move(scope.after);
+    scope.before.clear();
+    scope.after.clear();
     for (const RouteScope* each = running_scope_; each != nullptr; each = each->parent) {
         if (each == &scope) { // one of them may be running
-            for (std::unique_ptr<BeforeHook>& hook : scope.before) {
+            for (std::unique_ptr<BeforeHook>& hook : before) {
                 retired_before_.push_back(std::move(hook));
             }
-            for (std::unique_ptr<AfterHook>& hook : scope.after) {
+            for (std::unique_ptr<AfterHook>& hook : after) {
                 retired_after_.push_back(std::move(hook));
             }
         }
     }
-    scope.before.clear();
-    scope.after.clear();
 }
 
 PORTHOLE_FN Route* Router::find(std::uint32_t id) noexcept {
-    Route* found = nullptr;
-    const auto look = [&](auto& self, RouteNode& node) -> void {
-        for (auto* list : {&node.routes, &node.wildcards}) {
-            for (const std::unique_ptr<Route>& route : *list) {
-                found = route->id == id ? route.get() : found;
-            }
+    for (const std::unique_ptr<Route>& route : routes_) {
+        if (route->id == id) {
+            return route.get();
         }
-        for (const std::unique_ptr<RouteNode>& literal : node.literals) {
-            self(self, *literal);
-        }
-        if (node.parameter) {
-            self(self, *node.parameter);
-        }
-    };
-    for (const std::unique_ptr<RouteNode>& host : hosts_) {
-        look(look, *host);
     }
-    return found;
+    return nullptr;
 }
 
 /// One request on its way down a tree. Segments are places in the path that handlers see, so an
@@ -378,87 +386,77 @@ struct Router::Search {
         return dots <= 2 ? dots : 0;
     }
 
-    bool takes(const Route& route, bool as_get) const noexcept {
-        if (route.method_name.empty()) {
-            return true;
-        }
-        if (as_get) {
-            return route.method == Method::get;
-        }
-        return route.method == method
-               && (method != Method::other || route.method_name == method_name);
+    bool takes(const Route& route) const noexcept {
+        return route.method_name.empty()
+               || (route.method == method
+                   && (method != Method::other || route.method_name == method_name));
     }
 
-    /// The newest route of the list that takes the method; GET's for HEAD when there is none.
-    Route* pick(const std::vector<std::unique_ptr<Route>>& list) {
-        if (allowed != nullptr) {
-            for (const std::unique_ptr<Route>& route : list) {
+    /// The newest route of that kind that takes the method; GET's for HEAD when there is none.
+    Route* pick(const RouteNode& node, Route::Kind kind) {
+        Route* best = nullptr;
+        Route* as_get = nullptr;
+        for (Route* route : node.routes) {
+            if (route->kind != kind) {
+                continue;
+            }
+            if (allowed != nullptr) {
                 add_allowed(*route);
-            }
-            return nullptr;
-        }
-        for (const bool as_get : {false, true}) {
-            if (as_get && method != Method::head) {
-                break;
-            }
-            for (std::size_t i = list.size(); i > 0; --i) {
-                if (takes(*list[i - 1], as_get)) {
-                    return list[i - 1].get();
-                }
+            } else if (takes(*route)) {
+                best = route;
+            } else if (route->method == Method::get && method == Method::head) {
+                as_get = route;
             }
         }
-        return nullptr;
+        return best != nullptr ? best : as_get;
     }
 
     void add_allowed(const Route& route) {
-        const auto add = [this](std::string_view name) {
-            if (!ascii::list_has(*allowed, name)) {
-                *allowed += allowed->empty() ? "" : ", ";
-                *allowed += name;
-            }
-        };
-        if (!route.method_name.empty()) {
-            add(route.method_name);
-        }
-        if (route.method == Method::get) {
-            add("HEAD");
+        add_allowed(route.method_name);
+        add_allowed(route.method == Method::get ? "HEAD" : "");
+    }
+
+    void add_allowed(std::string_view name) {
+        if (!name.empty() && !ascii::list_has(*allowed, name)) {
+            *allowed += allowed->empty() ? "" : ", ";
+            *allowed += name;
         }
     }
 
     Route* descend(const RouteNode& node, std::size_t depth) {
         const std::vector<Span>& segments = parts.segments;
-        const std::size_t parameters = parts.parameters.size();
         if (depth == segments.size()) {
-            Route* route = pick(node.routes);
-            return route != nullptr ? route : finish_mount(pick(node.mounts), depth);
+            Route* route = pick(node, Route::Kind::exact);
+            return route != nullptr ? route : pick_mount(node, depth);
         }
         const std::string_view segment = segments[depth].in(path.data());
-        for (const std::unique_ptr<RouteNode>& literal : node.literals) {
+        for (const RouteNode* literal : node.literals) {
             if (literal->segment == segment) {
                 if (Route* route = descend(*literal, depth + 1)) {
                     return route;
                 }
             }
         }
-        if (node.parameter && !segment.empty()) {
+        if (node.parameter != nullptr && !segment.empty()) {
             parts.parameters.push_back(PathParameter{{}, segments[depth]});
             if (Route* route = descend(*node.parameter, depth + 1)) {
                 return route;
             }
-            parts.parameters.resize(parameters);
+            parts.parameters.pop_back();
         }
-        if (Route* route = pick(node.wildcards)) {
+        if (Route* route = pick(node, Route::Kind::wildcard)) {
             const auto at = segments[depth].at;
             const auto size = static_cast<std::uint32_t>(path.size() - at);
             parts.parameters.push_back(PathParameter{{}, Span{at, size}});
             return route;
         }
-        return finish_mount(pick(node.mounts), depth);
+        return pick_mount(node, depth);
     }
 
     /// What is below the prefix begins with its slash; nothing is below when the path is the
     /// prefix.
-    Route* finish_mount(Route* route, std::size_t depth) noexcept {
+    Route* pick_mount(const RouteNode& node, std::size_t depth) {
+        Route* route = pick(node, Route::Kind::mount);
         if (route != nullptr) {
             const bool has_rest = depth < parts.segments.size();
             const std::size_t at =

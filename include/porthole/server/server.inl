@@ -96,6 +96,9 @@ PORTHOLE_FN Error Group::mount(std::string_view prefix, std::unique_ptr<Mount> m
 }
 
 PORTHOLE_FN Error Group::mount(std::string_view prefix, Handler handler) {
+    if (!handler) {
+        return mount(prefix, std::unique_ptr<Mount>());
+    }
     return mount(prefix, std::unique_ptr<Mount>(new detail::HandlerMount(std::move(handler))));
 }
 
@@ -108,10 +111,18 @@ PORTHOLE_FN Group Group::group(std::string_view prefix) {
 }
 
 PORTHOLE_FN void Group::before(BeforeHook hook) {
+    PORTHOLE_ASSERT(hook, "a hook is a function");
+    if (!hook) {
+        return;
+    }
     scope_->before.push_back(std::unique_ptr<BeforeHook>(new BeforeHook(std::move(hook))));
 }
 
 PORTHOLE_FN void Group::after(AfterHook hook) {
+    PORTHOLE_ASSERT(hook, "a hook is a function");
+    if (!hook) {
+        return;
+    }
     scope_->after.push_back(std::unique_ptr<AfterHook>(new AfterHook(std::move(hook))));
 }
 
@@ -187,7 +198,10 @@ PORTHOLE_FN bool Server::is_running() const noexcept {
 }
 
 PORTHOLE_FN void Server::post(std::function<void()> task) {
-    core_->mailbox()->put(std::move(task));
+    PORTHOLE_ASSERT(task, "a task is a function");
+    if (task) {
+        core_->mailbox()->put(std::move(task));
+    }
 }
 
 PORTHOLE_FN Error
