@@ -103,6 +103,8 @@
 #include "porthole/os/random_posix.inl"
 #include "porthole/os/random_windows.inl"
 #include "porthole/os/transport.inl"
+#include "porthole/os/send_file_linux.inl"
+#include "porthole/os/send_file_other.inl"
 
 #include "porthole/http/method.inl"
 #include "porthole/http/status.inl"

@@ -649,6 +649,7 @@ enum class LogId : unsigned char {
     bad_pattern,       ///< a route pattern that cannot be parsed
     out_of_memory,     ///< an allocation failed; the connection was dropped
     clock_gap,         ///< no tick for longer than Limits::max_tick_gap
+    assets_baked,      ///< the folder of assets is gone; the baked ones are served
 };
 
 /// One event. The views are valid during the call.
@@ -1205,8 +1206,7 @@ public:
     /// Writes at most `most` bytes of an open file, from that offset on. May take less. `end`:
     /// the file has no bytes there. `failed` with system_code 0: not possible with this file,
     /// which is then to be read and written; the connection is fine.
-    virtual IoResult
-    send_file(NativeHandle file, std::uint64_t offset, std::size_t most) noexcept {
+    virtual IoResult send_file(NativeHandle file, std::uint64_t offset, std::size_t most) noexcept {
         static_cast<void>(file);
         static_cast<void>(offset);
         static_cast<void>(most);
@@ -1362,6 +1362,7 @@ enum class RequestFault : unsigned char {
     missing_host,
     repeated_host,
     bad_host,
+    userinfo_in_host,
     bad_content_length,
     length_required,
     length_and_encoding,
@@ -1851,6 +1852,9 @@ public:
     /// off when the source yields less; what it yields beyond is not sent. Unknown: chunked, or
     /// until close for HTTP/1.0.
     virtual std::optional<std::uint64_t> size() const { return std::nullopt; }
+    /// All of the content, when it lies in memory that stays where it is as long as this source
+    /// lives: it is then sent from there, without being copied and without pull().
+    virtual std::optional<std::string_view> whole() const { return std::nullopt; }
     /// Writes the next piece, up to `capacity` bytes. One unit of the tick's budget: must not
     /// block.
     virtual Piece pull(char* into, std::size_t capacity) = 0;
@@ -2014,6 +2018,7 @@ struct ResponseParts {
     bool has_overrides = false; ///< a field is set that the server would add by itself
     bool must_close = false;    ///< the connection ends behind this answer
     bool is_deferred = false;
+    bool is_refusal = false;     ///< the library's own words, which the error page may replace
     unsigned refused_fields = 0; ///< fields with forbidden bytes, dropped
     std::string fields;          ///< complete lines: "Name: value\r\n" ...
     std::string body;
@@ -2087,12 +2092,20 @@ public:
     std::string_view body() const noexcept { return parts_->body; }
     /// Content that is pulled as the peer takes it.
     Response& send(std::string_view type, std::unique_ptr<BodySource> source);
+    /// Takes such content out again, for hooks that put something around it; null when there is
+    /// none.
+    std::unique_ptr<BodySource> take_source() noexcept { return std::move(parts_->source); }
 
     /// Location, as it is, and a short text; 301, 302, 303, 307 or 308 (RFC 9110 section 15.4).
     /// A location with control characters becomes a 500 without Location.
     Response& redirect(std::string_view location, int code = 302);
+    /// An error in the library's own plain form: the code, its reason and a sentence; forgets
+    /// everything that was set. Server::on_error() may put a page in its place.
+    Response& fail(int code, std::string_view sentence);
     /// 204, without content and Content-Type.
     Response& no_content();
+    /// True when anything has been set, or the answer is deferred.
+    bool is_touched() const noexcept { return parts_->is_touched || parts_->is_deferred; }
     /// The connection ends behind this answer.
     Response& close_connection();
     /// Forgets everything that was set; an answer that was deferred stays with its Reply.
@@ -2655,7 +2668,7 @@ public:
     Group host(std::string_view name);
     /// Makes the page for every error that the library answers, and for answers from 400 on that
     /// have no content. response.status() tells which. A request that could not be parsed shows no
-    /// method.
+    /// method. Like an after hook it answers at once: defer() is for handlers.
     void on_error(Handler page);
 
     /// Serves for at most `budget`; never blocks.
@@ -4817,13 +4830,13 @@ struct ListenPlan {
     }
 };
 
-inline bool is_held(const ListenPlan& plan, const Endpoint& at) {
+inline const Listener* find_held(const ListenPlan& plan, const Endpoint& at) {
     for (const Listener* listener : plan.existing) {
         if (listener != nullptr && listener->is_open() && listener->endpoint() == at) {
-            return true;
+            return listener;
         }
     }
-    return false;
+    return nullptr;
 }
 
 /// True when an IPv6 wildcard that is open already takes this IPv4 wildcard's connections too.
@@ -4858,7 +4871,14 @@ inline Error open_on_port(ListenPlan& plan, std::uint16_t port) {
         if (is_covered(plan, at)) {
             continue;
         }
-        if (!is_any_port && is_held(plan, at)) {
+        const Listener* held = is_any_port ? nullptr : find_held(plan, at);
+        if (held != nullptr && held->options().expose != plan.options.expose) {
+            return Error(
+                ErrorCode::misuse, "listen", at.to_string(),
+                "it is open already with another ListenOptions::expose, which would go on "
+                "applying");
+        }
+        if (held != nullptr) {
             ++plan.shared;
             continue;
         }
@@ -5960,6 +5980,116 @@ PORTHOLE_FN void MemoryTransport::reset() noexcept {
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/os/send_file_linux.inl
+
+// sendfile(2): a file's bytes go from the page cache to the socket without being copied through
+// this process. send_file_other.inl beside it is for systems that are served by reading instead.
+
+#if defined(__linux__)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// sendfile() cannot be told MSG_NOSIGNAL, so SIGPIPE is held back from this thread for the length
+/// of the call, and the one that the call itself has raised is taken away. The program's own
+/// handlers and masks see nothing of it.
+class PipeSignalHold {
+public:
+    PipeSignalHold() noexcept {
+        sigset_t pending;
+        sigemptyset(&pipe_);
+        sigaddset(&pipe_, SIGPIPE);
+        was_pending_ = ::sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+        is_held_ = ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_) == 0;
+    }
+    PipeSignalHold(const PipeSignalHold&) = delete;
+    PipeSignalHold& operator=(const PipeSignalHold&) = delete;
+    ~PipeSignalHold() {
+        if (is_held_) {
+            static_cast<void>(::pthread_sigmask(SIG_SETMASK, &before_, nullptr));
+        }
+    }
+    /// The call has failed with EPIPE.
+    void take_signal() noexcept {
+        const timespec at_once{};
+        if (is_held_ && !was_pending_) {
+            static_cast<void>(::sigtimedwait(&pipe_, nullptr, &at_once));
+        }
+    }
+
+private:
+    sigset_t pipe_{};
+    sigset_t before_{};
+    bool was_pending_ = false;
+    bool is_held_ = false;
+};
+
+PORTHOLE_FN bool system_sends_files() noexcept {
+    return true;
+}
+
+PORTHOLE_FN IoResult send_file_bytes(
+    NativeHandle socket, NativeHandle file, std::uint64_t offset, std::size_t most) noexcept {
+    IoResult result;
+    PipeSignalHold hold;
+    for (int attempt = 0; attempt < max_interrupts; ++attempt) {
+        off_t at = static_cast<off_t>(offset);
+        const ssize_t sent = ::sendfile(native(socket), static_cast<int>(file), &at, most);
+        if (sent >= 0) {
+            result.status = sent == 0 ? IoStatus::end : IoStatus::ok;
+            result.bytes = static_cast<std::size_t>(sent);
+            return result;
+        }
+        const int code = errno;
+        if (code == EPIPE) {
+            hold.take_signal();
+        }
+        if (code != EINTR) {
+            // EINVAL and ENOSYS: this kind of file cannot be sent so; the connection is fine.
+            const bool is_impossible = code == EINVAL || code == ENOSYS || code == EOVERFLOW;
+            result.status = is_would_block(code) ? IoStatus::would_block : IoStatus::failed;
+            result.system_code = is_would_block(code) || is_impossible ? 0 : code;
+            return result;
+        }
+    }
+    return result;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/send_file_other.inl
+
+// For systems without Linux's sendfile(2), or with another call of that name: files are read and
+// sent like everything else.
+
+#if !defined(__linux__)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN bool system_sends_files() noexcept {
+    return false;
+}
+
+PORTHOLE_FN IoResult
+send_file_bytes(NativeHandle, NativeHandle, std::uint64_t, std::size_t) noexcept {
+    IoResult result;
+    result.status = IoStatus::failed;
+    return result;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
 // porthole/http/method.inl
 
 // One table of names, in the order of the enumerators, for both ways. The common methods come
@@ -6160,6 +6290,8 @@ inline constexpr FaultAnswer fault_answers[] = {
     {RequestFault::missing_host, 400, "An HTTP/1.1 request needs a Host field."},
     {RequestFault::repeated_host, 400, "There is more than one Host field."},
     {RequestFault::bad_host, 400, "The Host field is not a host with an optional port."},
+    {RequestFault::userinfo_in_host, 403,
+     "The Host field has an '@', with which one name passes for another."},
     {RequestFault::bad_content_length, 400, "Content-Length is not one decimal number."},
     {RequestFault::length_required, 411, "Content in HTTP/1.0 needs a Content-Length."},
     {RequestFault::length_and_encoding, 400,
@@ -7594,8 +7726,10 @@ PORTHOLE_FN RequestFault RequestParser::finish_head(const char* base) noexcept {
         }
     } else {
         Authority authority;
-        if (!parse_authority(head_.host.in(base), authority)) {
-            return RequestFault::bad_host;
+        const std::string_view host = head_.host.in(base);
+        if (!parse_authority(host, authority)) {
+            const bool has_userinfo = host.find('@') != std::string_view::npos;
+            return has_userinfo ? RequestFault::userinfo_in_host : RequestFault::bad_host;
         }
     }
     if ((seen_ & (seen_length | seen_encoding)) != 0) {
@@ -8338,6 +8472,7 @@ PORTHOLE_FN void ResponseParts::reset() noexcept {
     has_overrides = false;
     must_close = false;
     is_deferred = false;
+    is_refusal = false;
     refused_fields = 0;
     fields.clear();
     if (body.capacity() > kept_body_bytes) {
@@ -8513,6 +8648,7 @@ inline void set_content_type(ResponseParts& parts, std::string_view type) {
 /// What had been the answer's content, or its new owner, is no longer.
 inline void begin_content(ResponseParts& parts) noexcept {
     parts.is_touched = true;
+    parts.is_refusal = false;
     parts.source.reset();
     parts.upgrade.reset();
 }
@@ -8623,6 +8759,17 @@ PORTHOLE_FN Response& Response::redirect(std::string_view location, int code) {
         return status(internal_server_error).text("This redirect leads nowhere.\n");
     }
     return status(is_redirect ? code : found).text("What you look for is elsewhere.\n");
+}
+
+PORTHOLE_FN Response& Response::fail(int code, std::string_view sentence) {
+    reset();
+    status(code);
+    std::string page = std::to_string(parts_->status);
+    page.append(" ").append(reason_phrase(parts_->status)).append("\n");
+    page.append(sentence).append("\n");
+    text(page);
+    parts_->is_refusal = true;
+    return *this;
 }
 
 PORTHOLE_FN Response& Response::no_content() {
@@ -9196,7 +9343,8 @@ public:
     /// last.
     Route*
     add(RouteScope& scope, std::string_view method_name, std::string_view pattern, Error& error);
-    Error add_mount(RouteScope& scope, std::string_view prefix, std::unique_ptr<Mount> mount);
+    Route* add_mount(
+        RouteScope& scope, std::string_view prefix, std::unique_ptr<Mount> mount, Error& error);
     bool remove_mount(RouteScope& scope, std::string_view prefix);
     Route* find(std::uint32_t id) noexcept;
     bool remove(std::uint32_t id);
@@ -9281,6 +9429,7 @@ inline std::string whole_prefix(const RouteScope& scope, std::string_view prefix
         prefix.remove_suffix(1);
     }
     std::string whole = scope.prefix;
+    whole += !prefix.empty() && prefix.front() != '/' ? "/" : "";
     whole += prefix;
     return whole;
 }
@@ -9412,23 +9561,24 @@ PORTHOLE_FN Route* Router::add(
     return &keep(std::move(route), scope, *node);
 }
 
-PORTHOLE_FN Error
-Router::add_mount(RouteScope& scope, std::string_view prefix, std::unique_ptr<Mount> mount) {
+PORTHOLE_FN Route* Router::add_mount(
+    RouteScope& scope, std::string_view prefix, std::unique_ptr<Mount> mount, Error& error) {
     const std::string whole = whole_prefix(scope, prefix);
     std::unique_ptr<Route> route(new Route);
     const bool has_wildcard = whole.find("/*") != std::string::npos;
+    const bool is_absolute = prefix.empty() || prefix.front() == '/';
     RouteNode* node = nullptr;
-    if (!has_wildcard && (whole.empty() || whole.front() == '/')) {
+    if (!has_wildcard && is_absolute && mount != nullptr) {
         node = find_mount_node(scope, whole, *route);
     }
-    if (node == nullptr || mount == nullptr) {
-        return Error(
+    if (node == nullptr) {
+        error = Error(
             ErrorCode::bad_pattern, "mount", whole, "a prefix begins with '/' and has no wildcard");
+        return nullptr;
     }
     route->kind = Route::Kind::mount;
     route->mount = std::move(mount);
-    keep(std::move(route), scope, *node);
-    return {};
+    return &keep(std::move(route), scope, *node);
 }
 
 PORTHOLE_FN RouteNode*
@@ -9980,8 +10130,9 @@ public:
 
     /// What a transport without a descriptor is ready for, as far as it matters now.
     Readiness wanted_readiness() const noexcept;
-    /// Answers 503 without having read a request, and closes.
-    void refuse_newcomer();
+    /// Answers 503 without having read a request, and closes; in a turn of its own, since hooks see
+    /// the answer and may end the listener that it came through.
+    void refuse_in_turn() noexcept;
     /// The server stops: closes when idle, else behind the current answer.
     void begin_drain();
     /// The server goes, outside of a tick: one attempt to send what is complete.
@@ -10023,6 +10174,7 @@ private:
     };
 
     // connection.inl: bytes in
+    void refuse_newcomer();
     void read_requests(Readiness ready);
     std::size_t process(std::string_view bytes);
     void process_held();
@@ -10053,7 +10205,7 @@ private:
         return phase_ == Phase::head && !exchange_ && in_.is_empty() && !has_output();
     }
     void send_answer();
-    void begin_source(const AnswerPlan& plan);
+    void begin_source(const AnswerPlan& plan, bool has_earlier_output);
     void send_output();
     void pull_from_source();
     std::uint64_t next_file_piece(BodySource::FilePiece& piece);
@@ -10078,7 +10230,8 @@ private:
     Buffer in_;                          ///< received and not yet taken; owned only while needed
     Buffer out_;                         ///< not yet taken by the peer
     std::string body_;                   ///< a large answer's content ...
-    std::size_t body_sent_ = 0;          ///< ... and how much of it has left
+    std::unique_ptr<BodySource> body_owner_; ///< ... or whoever keeps it in memory ...
+    std::string_view body_left_;             ///< ... and what of it has not left yet
     std::unique_ptr<BodySource> source_;
     std::shared_ptr<Connection*> source_waker_; ///< what a source's waker reaches us through
     std::uint64_t source_left_ = 0;             ///< of a source of known size
@@ -10104,7 +10257,8 @@ private:
     bool close_when_sent_ = false;   ///< by an Upgrade
     bool peer_ended_ = false;
     bool is_draining_ = false;
-    bool has_answer_ = false; ///< being sent, and not yet in the access log
+    bool must_refuse_ = false; ///< a newcomer beyond the cap
+    bool has_answer_ = false;  ///< being sent, and not yet in the access log
 };
 
 } // namespace detail
@@ -10244,7 +10398,8 @@ public:
     TimerWheel& timers() noexcept { return timers_; }
     /// The server's time: the clock, less the gaps in which nobody ticked.
     TimePoint now() const noexcept { return now_; }
-    TimePoint read_clock() noexcept;
+    TimePoint read_clock() noexcept { return read_clock(limits().max_tick_gap); }
+    TimePoint read_clock(Duration longest) noexcept;
     TimePoint last_reading() const noexcept { return clock_; }
     bool is_out_of_time() const noexcept { return clock_ >= budget_end_; }
     char* read_buffer() noexcept { return read_buffer_.get(); }
@@ -10276,7 +10431,7 @@ private:
     Duration time_to_next_deadline() noexcept;
     void read_mail();
     void expire_timers();
-    void skip_gap(TimePoint begin) noexcept;
+    void read_clock_after_gap() noexcept;
     void begin_stop();
     void finish_stop();
     void close_connections() noexcept;
@@ -10312,7 +10467,6 @@ private:
     TimePoint now_;      ///< clock_ - skipped_
     TimePoint budget_end_;
     TimePoint tick_began_;
-    TimePoint last_tick_ended_;
     TimePoint promised_ = (TimePoint::min)(); ///< what next_deadline() told the host
     TimerWheel timers_;
     std::unique_ptr<Poller> poller_;
@@ -10592,6 +10746,7 @@ PORTHOLE_FN Connection::~Connection() {
 
 PORTHOLE_FN Error Connection::open() {
     core_.timers().arm(*this, phase_deadline());
+    core_.note_idle(*this); // one that never says a word makes room at the cap, too
     interest_ = Interest{true, false};
     if (transport_->handle() == invalid_handle) {
         return {};
@@ -10604,6 +10759,10 @@ PORTHOLE_FN Error Connection::open() {
 
 PORTHOLE_FN void Connection::serve(Readiness ready) {
     output_moved_ = false;
+    if (must_refuse_) {
+        refuse_newcomer();
+        return;
+    }
     unwanted_input_ = ready.read && !wants_input();
     if (has_output() || source_ != nullptr) {
         send_output();
@@ -10646,7 +10805,8 @@ PORTHOLE_FN bool Connection::wants_input() const noexcept {
 PORTHOLE_FN void Connection::read_requests(Readiness ready) {
     if (!in_.is_empty() && !needs_more_) {
         process_held();
-        if (!wants_input() || (!in_.is_empty() && !needs_more_)) {
+        const bool is_upgraded = phase_ == Phase::upgraded; // what comes now is its owner's
+        if (is_upgraded || !wants_input() || (!in_.is_empty() && !needs_more_)) {
             return;
         }
     }
@@ -10876,7 +11036,7 @@ PORTHOLE_FN bool Connection::add_content(std::string_view piece) {
 /// The head outlives the turn: its bytes move into the exchange.
 PORTHOLE_FN void Connection::keep_head() {
     Exchange& x = *exchange_;
-    if (!x.head.is_empty()) {
+    if (!x.has_request || !x.head.is_empty()) { // what could not be read has no head to keep
         return;
     }
     if (!x.head.append({x.request.base, x.parser.head_size()})) {
@@ -10914,7 +11074,13 @@ PORTHOLE_FN void Connection::refuse(RequestFault fault) {
     }
 }
 
+PORTHOLE_FN void Connection::refuse_in_turn() noexcept {
+    must_refuse_ = true;
+    core_.make_ready(*this);
+}
+
 PORTHOLE_FN void Connection::refuse_newcomer() {
+    must_refuse_ = false;
     exchange_ = core_.acquire_exchange();
     exchange_->connection = this;
     core_.refuse_overload(*exchange_, peer_);
@@ -10993,8 +11159,7 @@ PORTHOLE_NAMESPACE_BEGIN
 namespace detail {
 
 PORTHOLE_FN bool Connection::has_output() const noexcept {
-    return !out_.is_empty() || !core_.out().is_empty() || body_sent_ < body_.size()
-           || file_is_blocked_;
+    return !out_.is_empty() || !core_.out().is_empty() || !body_left_.empty() || file_is_blocked_;
 }
 
 PORTHOLE_FN void Connection::send_answer() {
@@ -11003,12 +11168,13 @@ PORTHOLE_FN void Connection::send_answer() {
     Exchange& x = *exchange_;
     const RequestHead& head = x.parser.head();
     AnswerContext context;
-    context.is_head = x.has_request && head.method == Method::head;
+    context.is_head = head.method == Method::head; // known even if the rest cannot be read
     context.minor_version = x.has_request ? head.minor_version : 1;
     context.keep_alive = x.has_request && head.keep_alive && !is_draining_
                          && requests_ < core_.limits().max_requests_per_connection;
     context.defaults = &core_.default_fields();
     AnswerPlan plan;
+    const bool has_earlier_output = has_output();
     if (!write_head(x.response, context, core_.out(), plan)) {
         core_.note_failure("An answer's fields do not fit the output buffer.", peer_);
         close_now();
@@ -11022,18 +11188,23 @@ PORTHOLE_FN void Connection::send_answer() {
         begin_upgrade();
         return;
     }
-    if (plan.sends_content && x.response.source) {
-        begin_source(plan);
+    std::string& body = x.response.body;
+    const bool has_source = plan.sends_content && x.response.source;
+    const bool has_large_body = plan.sends_content && body.size() > max_copied_body;
+    if (core_.has_access_log() && (!keep_alive_ || has_source || has_large_body)) {
+        keep_head(); // the log is written when the last byte has left
+        if (phase_ == Phase::closed) {
+            return;
+        }
+    }
+    if (has_source) {
+        begin_source(plan, has_earlier_output);
         return;
     }
-    std::string& body = x.response.body;
     x.content_sent = plan.sends_content ? body.size() : 0;
-    if (plan.sends_content && body.size() > max_copied_body) {
+    if (has_large_body) {
         body_ = std::move(body);
-        body_sent_ = 0;
-        if (core_.has_access_log()) {
-            keep_head(); // the log is written when the last byte has left
-        }
+        body_left_ = body_;
         return;
     }
     if (plan.sends_content && !core_.out().append(body)) {
@@ -11045,10 +11216,16 @@ PORTHOLE_FN void Connection::send_answer() {
     }
 }
 
-PORTHOLE_FN void Connection::begin_source(const AnswerPlan& plan) {
+PORTHOLE_FN void Connection::begin_source(const AnswerPlan& plan, bool has_earlier_output) {
     source_ = std::move(exchange_->response.source);
-    if (core_.has_access_log()) {
-        keep_head(); // the log is written when the last byte has left
+    if (const auto whole = source_->whole()) {
+        exchange_->content_sent = whole->size();
+        if (!whole->empty()) {
+            body_left_ = *whole;
+            body_owner_ = std::move(source_);
+        }
+        source_.reset();
+        return;
     }
     source_is_chunked_ = plan.framing.kind == Framing::Kind::chunked;
     const bool is_sized = plan.framing.kind == Framing::Kind::length;
@@ -11064,7 +11241,7 @@ PORTHOLE_FN void Connection::begin_source(const AnswerPlan& plan) {
     reads_files_ = !is_sized || !transport_->can_send_files();
     if (is_sized && source_left_ == 0) {
         end_source();
-    } else if (is_sized) {
+    } else if (is_sized && !has_earlier_output) {
         pull_from_source(); // so that the first piece leaves with the head
     }
 }
@@ -11116,8 +11293,7 @@ PORTHOLE_FN std::size_t Connection::write_some(std::size_t most) {
     std::string_view slices[max_slices];
     std::size_t count = 0;
     std::size_t total = 0;
-    const std::string_view parts[] = {
-        out_.view(), core_.out().view(), std::string_view(body_).substr(body_sent_)};
+    const std::string_view parts[] = {out_.view(), core_.out().view(), body_left_};
     for (const std::string_view part : parts) {
         const std::string_view slice = part.substr(0, most - total);
         if (!slice.empty()) {
@@ -11143,10 +11319,10 @@ PORTHOLE_FN std::size_t Connection::write_some(std::size_t most) {
         buffer->consume(here);
         taken -= here;
     }
-    body_sent_ += taken;
-    if (body_sent_ == body_.size() && body_sent_ != 0) {
+    body_left_.remove_prefix(taken);
+    if (taken != 0 && body_left_.empty()) {
         std::string().swap(body_); // assigning would keep the memory
-        body_sent_ = 0;
+        body_owner_.reset();
     }
     return result.bytes;
 }
@@ -11155,7 +11331,7 @@ PORTHOLE_FN void Connection::send_last() noexcept {
     if (phase_ == Phase::closed || !has_output()) {
         return;
     }
-    const std::string_view slices[] = {out_.view(), std::string_view(body_).substr(body_sent_)};
+    const std::string_view slices[] = {out_.view(), body_left_};
     static_cast<void>(transport_->write(slices, 2)); // nothing is left to do when it fails
 }
 
@@ -11874,15 +12050,18 @@ PORTHOLE_FN void ServerCore::finish_steps(Exchange& x) {
     const Request request(x.request);
     Response response(x.response);
     const bool is_empty = x.response.body.empty() && !x.response.source && !x.response.upgrade;
+    x.response.exchange = nullptr; // it is too late to defer: nothing would wait for the Reply
     if (error_page_ && !is_shut_down_ && x.response.status >= first_error
-        && (x.is_refused || is_empty)) {
+        && (x.is_refused || x.response.is_refusal || is_empty)) {
         const std::shared_ptr<Handler> page = error_page_; // it may set another one
         router_->enter(nullptr);
         (*page)(request, response);
     }
-    if (x.origin != nullptr) { // the after hooks may still change it
-        response.header("Access-Control-Allow-Origin", *x.origin);
-        response.add_header("Vary", "Origin");
+    if (!options_.guard.allowed_origins.empty()) { // the after hooks may still change it
+        response.add_header("Vary", "Origin");     // also without one: a cache may hold the answer
+        if (x.origin != nullptr) {
+            response.header("Access-Control-Allow-Origin", *x.origin);
+        }
     }
     for (const RouteScope* scope = x.scope; scope != nullptr; scope = scope->parent) {
         router_->enter(scope);
@@ -11967,12 +12146,10 @@ PORTHOLE_FN void ServerCore::note_access(const Exchange& x, bool is_complete) {
         return;
     }
     const Request request(x.request);
-    const std::string target = x.has_request ? redact_token(request.target()) : std::string();
     AccessRecord record;
     record.time = clock_source_->wall_time();
     record.peer = request.peer();
     record.method = x.has_request ? request.method_name() : std::string_view();
-    record.target = target;
     record.http_version = request.http_version();
     record.status = x.response.status;
     record.content_bytes = x.content_sent;
@@ -11980,7 +12157,12 @@ PORTHOLE_FN void ServerCore::note_access(const Exchange& x, bool is_complete) {
     record.duration = x.has_request ? clock_ - x.began : Duration::zero();
     record.handler_time = x.handler_time;
     record.is_over_budget = x.is_over_budget;
-    options_.access_log(record);
+    PORTHOLE_TRY {
+        const std::string target = x.has_request ? redact_token(request.target()) : std::string();
+        record.target = target;
+        options_.access_log(record);
+    }
+    PORTHOLE_CATCH_ALL {} // a log that cannot be written is no reason to fail an answer
 }
 
 /// What handlers see of a request that could not be read: nothing but its peer.
@@ -12173,7 +12355,7 @@ PORTHOLE_FN void ServerCore::accept(Socket socket, const Endpoint& peer, Entranc
     if (opened.open()) {
         opened.close_now();
     } else if (is_refused) {
-        opened.refuse_newcomer();
+        opened.refuse_in_turn();
     }
 }
 
@@ -12467,8 +12649,8 @@ PORTHOLE_FN ServerCore::ServerCore(Options options)
     : options_(std::move(options)), gatekeeper_(options_.guard),
       clock_source_(options_.clock != nullptr ? options_.clock : &system_clock_),
       clock_(clock_source_->now()), now_(clock_), budget_end_(never), tick_began_(clock_),
-      last_tick_ended_(clock_), timers_(clock_), mailbox_(std::make_shared<Mailbox>()),
-      waker_entry_(*mailbox_), router_(std::make_shared<Router>()),
+      timers_(clock_), mailbox_(std::make_shared<Mailbox>()), waker_entry_(*mailbox_),
+      router_(std::make_shared<Router>()),
       read_buffer_(new char[options_.limits.max_read_bytes_per_turn]),
       events_(new Poller::Event[Poller::max_events]), out_(16 * max_answers_bytes),
       default_fields_(fixed_fields(options_)) {
@@ -12518,10 +12700,32 @@ PORTHOLE_FN void ServerCore::shut_down() noexcept {
     }
 }
 
-PORTHOLE_FN TimePoint ServerCore::read_clock() noexcept {
-    clock_ = clock_source_->now();
+/// A breakpoint or a loading screen, between ticks or inside a handler, is not the clients' fault:
+/// what exceeds `longest` moves all deadlines at once, by not having happened.
+PORTHOLE_FN TimePoint ServerCore::read_clock(Duration longest) noexcept {
+    const TimePoint reading = clock_source_->now();
+    const Duration gap = reading - clock_;
+    clock_ = reading;
+    if (gap > longest) {
+        skipped_ += gap - longest;
+        log(LogLevel::info, LogId::clock_gap,
+            "Nobody ticked for a while; deadlines have moved (Limits::max_tick_gap).");
+    }
     now_ = clock_ - skipped_;
     return clock_;
+}
+
+/// The first reading of a tick: a host that asked for next_deadline() may have slept until then.
+PORTHOLE_FN void ServerCore::read_clock_after_gap() noexcept {
+    const Duration most = limits().max_tick_gap;
+    Duration allowed = most;
+    if (promised_ == never) {
+        allowed = (Duration::max)();
+    } else if (promised_ > clock_) {
+        allowed = promised_ - clock_ + most;
+    }
+    promised_ = (TimePoint::min)();
+    read_clock(allowed);
 }
 
 /// False when it is called from inside a tick, which would hand one connection's buffers to
@@ -12536,27 +12740,10 @@ PORTHOLE_FN bool ServerCore::begin_tick(TimePoint budget_end) noexcept {
     accepts_left_ = limits().max_accepts_per_tick;
     budget_end_ = budget_end;
     tick_began_ = clock_;
-    skip_gap(clock_);
     if (mailbox_->is_stop_requested()) {
         begin_stop();
     }
     return true;
-}
-
-/// A breakpoint or a loading screen is not the clients' fault: what exceeds the allowed gap, or the
-/// sleep that next_deadline() allowed, moves all deadlines at once by not having happened.
-PORTHOLE_FN void ServerCore::skip_gap(TimePoint begin) noexcept {
-    TimePoint expected = last_tick_ended_ + limits().max_tick_gap;
-    if (promised_ != never && promised_ + limits().max_tick_gap > expected) {
-        expected = promised_ + limits().max_tick_gap;
-    }
-    promised_ = (TimePoint::min)();
-    if (begin > expected) {
-        skipped_ += begin - expected;
-        now_ = clock_ - skipped_;
-        log(LogLevel::info, LogId::clock_gap,
-            "Nobody ticked for a while; deadlines have moved (Limits::max_tick_gap).");
-    }
 }
 
 PORTHOLE_FN TickReport ServerCore::end_tick() noexcept {
@@ -12564,7 +12751,6 @@ PORTHOLE_FN TickReport ServerCore::end_tick() noexcept {
     read_clock();
     report.elapsed = clock_ - tick_began_;
     report.more = !ready_.is_empty() || !letters_.empty() || mailbox_->has_letters();
-    last_tick_ended_ = clock_;
     ++stats_.ticks;
     stats_.requests += report.requests;
     stats_.responses += report.responses;
@@ -12585,7 +12771,7 @@ PORTHOLE_FN TickReport ServerCore::end_tick() noexcept {
 }
 
 PORTHOLE_FN TickReport ServerCore::tick(std::chrono::nanoseconds budget) {
-    read_clock();
+    read_clock_after_gap();
     if (!begin_tick(clock_ + std::chrono::duration_cast<Duration>(budget))) {
         return {};
     }
@@ -12594,7 +12780,7 @@ PORTHOLE_FN TickReport ServerCore::tick(std::chrono::nanoseconds budget) {
 }
 
 PORTHOLE_FN TickReport ServerCore::tick_until(TimePoint deadline) {
-    read_clock();
+    read_clock_after_gap();
     if (!begin_tick(deadline)) {
         return {};
     }
@@ -12606,12 +12792,11 @@ PORTHOLE_FN TickReport ServerCore::tick_until(TimePoint deadline) {
         const Duration left = deadline - clock_;
         const TimePoint before = clock_;
         poll(next < left ? next : left);
-        read_clock();
+        read_clock((Duration::max)()); // sleeping is no gap
         if (clock_ == before) {
             break; // a clock that stands still never reaches the deadline
         }
         slept += clock_ - before;
-        read_mail();
         serve_batch();
         expire_timers();
         const bool has_mail = mailbox_->has_letters() || mailbox_->is_stop_requested();
@@ -12624,7 +12809,7 @@ PORTHOLE_FN TickReport ServerCore::tick_until(TimePoint deadline) {
 }
 
 PORTHOLE_FN TickReport ServerCore::wait(std::chrono::milliseconds timeout) {
-    read_clock();
+    read_clock_after_gap();
     if (!begin_tick(never)) {
         return {};
     }
@@ -12633,7 +12818,7 @@ PORTHOLE_FN TickReport ServerCore::wait(std::chrono::milliseconds timeout) {
     const TimePoint before = clock_;
     const bool has_worked = work_ != 0; // the mail was what it waited for
     poll(has_worked ? Duration::zero() : next < timeout ? next : Duration(timeout));
-    read_clock();
+    read_clock((Duration::max)()); // sleeping is no gap
     tick_began_ += clock_ - before;
     read_mail();
     if (mailbox_->is_stop_requested()) {
@@ -12796,9 +12981,6 @@ PORTHOLE_FN void ServerCore::expire_timers() {
 
 PORTHOLE_FN Duration ServerCore::time_to_next_deadline() noexcept {
     if (is_draining_ && connections_ == 0) {
-        return Duration::zero();
-    }
-    if (is_draining_ && connections_ == 0) {
         return Duration::zero(); // nothing is left to stop
     }
     TimePoint next = timers_.next_deadline();
@@ -12922,7 +13104,10 @@ PORTHOLE_FN void ServerCore::count_out(std::size_t bytes) noexcept {
 PORTHOLE_FN void
 ServerCore::log(LogLevel level, LogId id, std::string_view sentence, std::string_view peer) {
     if (options_.log) {
-        options_.log(LogEvent{level, id, sentence, peer});
+        PORTHOLE_TRY {
+            options_.log(LogEvent{level, id, sentence, peer});
+        }
+        PORTHOLE_CATCH_ALL {} // a sink that fails is no reason to drop anybody
     }
 }
 
@@ -13027,13 +13212,18 @@ PORTHOLE_FN RouteHandle Group::del(std::string_view pattern, Handler handler) {
 }
 
 PORTHOLE_FN Error Group::mount(std::string_view prefix, std::unique_ptr<Mount> mount) {
-    if (mount != nullptr) {
-        Error error = mount->attach(core_->server());
-        if (error) {
-            return error;
-        }
+    Error error;
+    const detail::Route* route =
+        core_->router().add_mount(*scope_, prefix, std::move(mount), error);
+    if (route == nullptr) {
+        return error;
     }
-    return core_->router().add_mount(*scope_, prefix, std::move(mount));
+    const std::uint32_t id = route->id;
+    error = route->mount->attach(core_->server());
+    if (error) {
+        core_->router().remove(id);
+    }
+    return error;
 }
 
 PORTHOLE_FN Error Group::mount(std::string_view prefix, Handler handler) {
@@ -13048,6 +13238,7 @@ PORTHOLE_FN bool Group::unmount(std::string_view prefix) {
 }
 
 PORTHOLE_FN Group Group::group(std::string_view prefix) {
+    PORTHOLE_ASSERT(prefix.empty() || prefix.front() == '/', "a group's prefix begins with '/'");
     return Group(core_, &core_->router().add_scope(*scope_, prefix));
 }
 

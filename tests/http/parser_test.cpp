@@ -242,10 +242,12 @@ TEST_CASE("parser: HTTP/1.1 has exactly one well-formed Host (RFC 9112 section 3
     check_refused(line + "Host: a\r\nHost: a\r\n\r\n", RequestFault::repeated_host);
     check_refused(line + "Host: a\r\nB: c\r\nhost: d\r\n\r\n", RequestFault::repeated_host);
     for (const std::string_view bad :
-         {"", "[", "a:b:c", "a b", "a/b", "u@a", "a:65536", "[::1", "a,b", ":80"}) {
+         {"", "[", "a:b:c", "a b", "a/b", "a:65536", "[::1", "a,b", ":80"}) {
         check_refused(line + "Host: " + std::string(bad) + "\r\n\r\n", RequestFault::bad_host);
     }
     check_refused(line + "Host: " + std::string(300, 'a') + "\r\n\r\n", RequestFault::bad_host);
+    // RFC 9110 section 4.2.4: userinfo is how one host is dressed up as another.
+    check_refused(line + "Host: u@a\r\n\r\n", RequestFault::userinfo_in_host);
     check_accepted(old_with_fields(""));
     check_accepted(old_with_fields("Host: a\r\n"));
     check_refused(old_with_fields("Host: [\r\n"), RequestFault::bad_host);

@@ -90,6 +90,7 @@ TEST_CASE("status: every fault has a status and a sentence") {
         {RequestFault::target_too_long, 414},
         {RequestFault::fields_too_large, 431},
         {RequestFault::too_many_fields, 431},
+        {RequestFault::userinfo_in_host, 403},
         {RequestFault::length_required, 411},
         {RequestFault::unknown_transfer_encoding, 501},
         {RequestFault::trailer_too_large, 431},

@@ -70,8 +70,7 @@ TEST_CASE("listen: localhost with port 0 is one port on every family, and each a
     }
     CHECK(body_from(server, "localhost") == "hello");
     REQUIRE_FALSE(server.urls().empty());
-    CHECK(
-        server.urls().front() == "http://localhost:" + std::to_string(server.port()) + "/");
+    CHECK(server.urls().front() == "http://localhost:" + std::to_string(server.port()) + "/");
 }
 
 TEST_CASE("listen: a port that is taken is an error, and who had it goes on") {
@@ -178,9 +177,8 @@ TEST_CASE("listen: a server that stops closes its listeners and serves what it h
     server.tick();
     CHECK(server.endpoints().empty());
     SocketClient late("127.0.0.1", port);
-    CHECK(pump_until(server, {&late}, [&] {
-        return late.has_failed_to_connect() || late.is_closed;
-    }));
+    CHECK(pump_until(
+        server, {&late}, [&] { return late.has_failed_to_connect() || late.is_closed; }));
     kept.text("still served");
     CHECK(ask(server, waiting, "").body == "still served");
     CHECK(pump_until(server, {&waiting}, [&] { return waiting.is_closed; }));

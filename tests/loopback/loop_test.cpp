@@ -200,16 +200,14 @@ TEST_CASE("loop: the host may own the loop and wait for the server's descriptors
     porthole::testing::Answer answer;
     while (!client.take_answer(answer) && SteadyClock::now() < deadline) {
         std::unique_ptr<porthole::detail::Poller> poller;
-        const auto error =
-            porthole::detail::make_poller(porthole::PollerKind::poll, poller);
+        const auto error = porthole::detail::make_poller(porthole::PollerKind::poll, poller);
         REQUIRE_FALSE(error);
         if (server.native_handle() != porthole::invalid_handle) {
             REQUIRE_FALSE(poller->add(server.native_handle(), nullptr, {true, false, false}));
         } else {
-            server.for_each_pollfd(
-                [&](porthole::NativeHandle handle, porthole::Interest interest) {
-                    REQUIRE_FALSE(poller->add(handle, nullptr, interest));
-                });
+            server.for_each_pollfd([&](porthole::NativeHandle handle, porthole::Interest interest) {
+                REQUIRE_FALSE(poller->add(handle, nullptr, interest));
+            });
         }
         porthole::detail::Poller::Event events[porthole::detail::Poller::max_events];
         static_cast<void>(poller->poll(std::chrono::milliseconds(20), events));

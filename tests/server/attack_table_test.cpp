@@ -126,7 +126,8 @@ TEST_CASE("attack_table: a peer that does not read its answer is cut at the stal
     CHECK(server.stats().connections == 0);
 }
 
-TEST_CASE("attack_table: 200 silent connections go at their deadline, others are served meanwhile") {
+TEST_CASE(
+    "attack_table: 200 silent connections go at their deadline, others are served meanwhile") {
     ManualClock clock;
     Server server(porthole_test::options(clock));
     AttackTarget target;

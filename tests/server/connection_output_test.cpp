@@ -108,9 +108,8 @@ TEST_CASE("connection output: a slow reader gets a big answer whole, and costs n
 TEST_CASE("connection output: a client that pipelines and does not read is not read either") {
     ManualClock clock;
     Server server(options(clock));
-    server.get("/", [](const Request&, Response& response) {
-        response.text(std::string(1000, 'x'));
-    });
+    server.get(
+        "/", [](const Request&, Response& response) { response.text(std::string(1000, 'x')); });
     Peer peer(server, 16 * 1024);
     std::size_t requests = 0;
     const std::string one = get("/");
@@ -337,7 +336,9 @@ TEST_CASE("connection output: a deferred answer's source that throws hurts nobod
     Peer other(f.server);
     victim.send(get("/later"));
     victim.tick();
-    f.next = [](char*, std::size_t) -> BodySource::Piece { throw 1; };
+    f.next = [](char*, std::size_t) -> BodySource::Piece {
+        throw 1;
+    };
     kept.status(201).send(
         "text/plain", std::make_unique<ScriptedSource>(f.next, std::nullopt, &f.waker));
     other.send(get("/n/1"));

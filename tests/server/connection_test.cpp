@@ -371,12 +371,18 @@ TEST_CASE("connection: a peer that goes in any phase leaves nothing behind") {
     Server server(options(clock));
     add_routes(server);
     std::vector<porthole::Reply> kept;
-    server.get("/later", [&](const Request&, Response& response) {
-        kept.push_back(response.defer());
-    });
-    const std::string all[] = {"", "GET", get("/"), get("/later"), get("/later") + get("/"),
-                               post("/echo", "content").substr(0, 60), get("/big"), "bad\r\n\r\n",
-                               get("/", "Connection: close\r\n")};
+    server.get(
+        "/later", [&](const Request&, Response& response) { kept.push_back(response.defer()); });
+    const std::string all[] = {
+        "",
+        "GET",
+        get("/"),
+        get("/later"),
+        get("/later") + get("/"),
+        post("/echo", "content").substr(0, 60),
+        get("/big"),
+        "bad\r\n\r\n",
+        get("/", "Connection: close\r\n")};
     for (const std::string& bytes : all) {
         for (const bool is_reset : {false, true}) {
             CAPTURE(bytes);

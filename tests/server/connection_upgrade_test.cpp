@@ -54,13 +54,10 @@ struct Fixture {
     std::shared_ptr<Recorder> owner = std::make_shared<Recorder>();
     Fixture() {
         add_routes(server);
-        server.get("/up", [this](const Request&, Response& response) {
-            response.upgrade("test", owner);
-        });
+        server.get(
+            "/up", [this](const Request&, Response& response) { response.upgrade("test", owner); });
     }
-    static std::string request() {
-        return get("/up", "Connection: Upgrade\r\nUpgrade: test\r\n");
-    }
+    static std::string request() { return get("/up", "Connection: Upgrade\r\nUpgrade: test\r\n"); }
     void open(Peer& peer) {
         peer.send(request());
         peer.tick();
@@ -74,7 +71,9 @@ struct Fixture {
 
 TEST_CASE("connection upgrade: bytes behind the request and behind the 101 arrive in order") {
     Fixture f;
-    f.owner->when_open = [](UpgradeLink& link) { CHECK(link.send("welcome")); };
+    f.owner->when_open = [](UpgradeLink& link) {
+        CHECK(link.send("welcome"));
+    };
     Peer peer(f.server);
     peer.send(get("/n/1") + Fixture::request() + "early");
     peer.tick();
@@ -170,7 +169,9 @@ TEST_CASE("connection upgrade: an owner's deadline is called once, and one that 
     porthole::testing::pass_time(f.server, f.clock, 10s);
     CHECK(f.owner->events == "open drain deadline ");
 #if defined(__cpp_exceptions)
-    f.owner->when_due = [] { throw 1; };
+    f.owner->when_due = [] {
+        throw 1;
+    };
     f.owner->link->set_deadline(f.owner->link->now() + 1s);
     porthole::testing::pass_time(f.server, f.clock, 2s);
     CHECK(f.owner->events == "open drain deadline deadline close ");
@@ -187,12 +188,14 @@ TEST_CASE("connection upgrade: a watch that drops its handle and throws is gone,
     REQUIRE_FALSE(error);
     auto watch = std::make_unique<porthole::WatchHandle>();
     int calls = 0;
-    const auto watched =
-        server.watch(waker.handle(), {true, false}, [&](porthole::Readiness) {
+    const auto watched = server.watch(
+        waker.handle(), {true, false},
+        [&](porthole::Readiness) {
             ++calls;
             watch.reset();
             throw 1;
-        }, *watch);
+        },
+        *watch);
     REQUIRE_FALSE(watched);
     waker.wake();
     for (int i = 0; i < 1000 && calls == 0; ++i) {

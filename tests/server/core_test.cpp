@@ -218,9 +218,8 @@ TEST_CASE("core: stop() lets complete answers leave, and nothing longer than its
     Server server(options(clock));
     add_routes(server);
     std::vector<Reply> kept;
-    server.get("/later", [&](const Request&, Response& response) {
-        kept.push_back(response.defer());
-    });
+    server.get(
+        "/later", [&](const Request&, Response& response) { kept.push_back(response.defer()); });
     Peer big(server, 64 * 1024);
     big.send(get("/big"));
     Peer later(server);
@@ -344,4 +343,33 @@ TEST_CASE("core: tick_until() ends with a clock that stands still") {
     server.tick_until(clock.now() + 10s);
     peer.take();
     CHECK(peer.answers().size() == 1);
+}
+
+TEST_CASE("core: a breakpoint inside a handler moves the deadlines, too") {
+    porthole::ManualClock clock;
+    porthole::Server server(porthole_test::options(clock));
+    server.get("/stop", [&](const porthole::Request&, porthole::Response& response) {
+        clock.advance(std::chrono::minutes(10)); // the debugger stands here
+        response.text("on");
+    });
+    porthole::testing::Client idle(server);
+    idle.tick();
+    porthole::testing::Client busy(server);
+    CHECK(busy.get("/stop").status == 200);
+    idle.tick();
+    CHECK_FALSE(idle.is_closed());
+    CHECK(server.stats().connections == 2);
+}
+
+TEST_CASE("core: a log sink that throws harms nobody") {
+#if defined(__cpp_exceptions)
+    porthole::Options options = porthole_test::options();
+    options.log = [](const porthole::LogEvent&) {
+        throw 1;
+    };
+    porthole::Server server(options);
+    porthole::testing::Client client(server);
+    client.send("nonsense\r\n\r\n");
+    CHECK(client.read_answer().status == 400);
+#endif
 }

@@ -54,8 +54,9 @@ void check_grants_nothing(const Answer& answer) {
 } // namespace
 
 TEST_CASE("guard_cors: an allowed origin may read the answer, and caches are told") {
-    const Answer answer = ask(allowing({"http://a.test", std::string(dev_server)}), "GET",
-                              {{"Origin", dev_server}, {"Sec-Fetch-Site", "same-site"}});
+    const Answer answer =
+        ask(allowing({"http://a.test", std::string(dev_server)}), "GET",
+            {{"Origin", dev_server}, {"Sec-Fetch-Site", "same-site"}});
     CHECK(answer.status == 200);
     CHECK(answer.header("Access-Control-Allow-Origin") == dev_server);
     CHECK(answer.header("Vary") == "Origin");
@@ -94,11 +95,11 @@ TEST_CASE("guard_cors: a 401 and the step behind a token can be read by an allow
 TEST_CASE("guard_cors: a permitted preflight is 204 and grants what was asked for") {
     Options options = allowing({std::string(dev_server)});
     options.guard.requires_token = true; // a preflight cannot carry one
-    const Answer answer = ask(
-        options, "OPTIONS",
-        {{"Origin", dev_server},
-         {"Access-Control-Request-Method", "PUT"},
-         {"Access-Control-Request-Headers", "authorization,x-a"}});
+    const Answer answer =
+        ask(options, "OPTIONS",
+            {{"Origin", dev_server},
+             {"Access-Control-Request-Method", "PUT"},
+             {"Access-Control-Request-Headers", "authorization,x-a"}});
     CHECK(answer.status == 204);
     CHECK(answer.body.empty());
     CHECK(answer.header("Access-Control-Allow-Origin") == dev_server);
@@ -109,8 +110,9 @@ TEST_CASE("guard_cors: a permitted preflight is 204 and grants what was asked fo
 }
 
 TEST_CASE("guard_cors: a preflight that asks for no fields is granted none") {
-    const Answer answer = ask(allowing({std::string(dev_server)}), "OPTIONS",
-                              {{"Origin", dev_server}, {"Access-Control-Request-Method", "PUT"}});
+    const Answer answer =
+        ask(allowing({std::string(dev_server)}), "OPTIONS",
+            {{"Origin", dev_server}, {"Access-Control-Request-Method", "PUT"}});
     CHECK(answer.status == 204);
     CHECK_FALSE(answer.has_header("Access-Control-Allow-Headers"));
 }
@@ -129,9 +131,10 @@ TEST_CASE("guard_cors: a foreign preflight is 403 and grants nothing") {
           "http://localhost:5173/", "HTTP://localhost:5173", "https://localhost:5173",
           "http://localhost:5173.evil.test", "http://127.0.0.1:5173"}) {
         CAPTURE(origin);
-        const FieldList fields = {{"Origin", origin},
-                                  {"Access-Control-Request-Method", "PUT"},
-                                  {"Access-Control-Request-Headers", "x-a"}};
+        const FieldList fields = {
+            {"Origin", origin},
+            {"Access-Control-Request-Method", "PUT"},
+            {"Access-Control-Request-Headers", "x-a"}};
         const Answer answer = ask(allowing({std::string(dev_server)}), "OPTIONS", fields);
         CHECK(answer.status == 403);
         check_grants_nothing(answer);
@@ -141,16 +144,16 @@ TEST_CASE("guard_cors: a foreign preflight is 403 and grants nothing") {
 TEST_CASE("guard_cors: null, the wildcard and the empty origin cannot be allowed") {
     for (const std::string_view origin : {"null", "*", ""}) {
         CAPTURE(origin);
-        const Answer answer =
-            ask(allowing({"null", "*", ""}), "GET", {{"Origin", origin}});
+        const Answer answer = ask(allowing({"null", "*", ""}), "GET", {{"Origin", origin}});
         CHECK(answer.status == 403);
         check_grants_nothing(answer);
     }
 }
 
 TEST_CASE("guard_cors: two Origins are refused, even allowed ones") {
-    const Answer answer = ask(allowing({std::string(dev_server)}), "GET",
-                              {{"Origin", dev_server}, {"Origin", dev_server}});
+    const Answer answer =
+        ask(allowing({std::string(dev_server)}), "GET",
+            {{"Origin", dev_server}, {"Origin", dev_server}});
     CHECK(answer.status == 403);
     check_grants_nothing(answer);
 }
@@ -162,8 +165,9 @@ TEST_CASE("guard_cors: who sends no Origin is granted nothing") {
 }
 
 TEST_CASE("guard_cors: an allowed origin does not open the Host check") {
-    const Answer answer = ask(allowing({"http://evil.test"}), "GET",
-                              {{"Host", "evil.test"}, {"Origin", "http://evil.test"}});
+    const Answer answer =
+        ask(allowing({"http://evil.test"}), "GET",
+            {{"Host", "evil.test"}, {"Origin", "http://evil.test"}});
     CHECK(answer.status == 403);
     check_grants_nothing(answer);
 }

@@ -31,14 +31,13 @@ Options asking(std::string token = {}) {
 }
 
 void add_routes(Server& server) {
-    const auto error = server.mount("/", [](const Request& request, Response& response) {
-        response.text(request.target());
-    });
+    const auto error = server.mount(
+        "/", [](const Request& request, Response& response) { response.text(request.target()); });
     CHECK_FALSE(error);
 }
 
-Answer ask(
-    Server& server, std::string_view target, const FieldList& fields = {},
+Answer
+ask(Server& server, std::string_view target, const FieldList& fields = {},
     std::string_view method = "GET") {
     Client client(server);
     return client.request(method, target, fields);
@@ -243,9 +242,9 @@ TEST_CASE("guard_token: one is made for each server and stays, 32 bytes as base6
     Server server(asking());
     const std::string token = server.token();
     CHECK(token.size() == 43);
-    CHECK(token.find_first_not_of(
-              "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-          == std::string::npos);
+    CHECK(
+        token.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+        == std::string::npos);
     CHECK(server.token() == token);
     const auto error = server.listen("127.0.0.1", 0);
     REQUIRE_FALSE(error);
@@ -261,8 +260,9 @@ TEST_CASE("guard_token: the urls carry it, encoded where it needs to be") {
     const auto error = server.listen("127.0.0.1", 0);
     REQUIRE_FALSE(error);
     REQUIRE(server.urls().size() == 1);
-    CHECK(server.urls()[0]
-          == "http://localhost:" + std::to_string(server.port()) + "/?token=" + server.token());
+    CHECK(
+        server.urls()[0]
+        == "http://localhost:" + std::to_string(server.port()) + "/?token=" + server.token());
     Server own(asking("a b&c#d+%"));
     add_routes(own);
     const auto own_error = own.listen("127.0.0.1", 0);

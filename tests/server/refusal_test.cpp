@@ -16,11 +16,11 @@ using porthole::testing::Client;
 namespace {
 
 constexpr std::string_view refused_requests[] = {
-    "GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",                                 // by the guard
-    "GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",              // by the parser
-    "GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",                              // the target
-    "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n",    // a limit
-    "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nx", // its content
+    "GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",                              // by the guard
+    "GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",           // by the parser
+    "GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",                           // the target
+    "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n", // a limit
+    "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", // its content
 };
 
 } // namespace

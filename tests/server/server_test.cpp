@@ -285,12 +285,12 @@ TEST_CASE("server: listen() starts anew behind stop()") {
     const auto serve = [&server] {
         server.wait(milliseconds(10));
     };
-    CHECK(is_hello(ask(server.endpoints().at(0), serve)));
+    CHECK(is_hello(ask(server.endpoints().front(), serve)));
     server.stop();
     REQUIRE_FALSE(server.listen("127.0.0.1", 0)); // before anything noticed the stop
     CHECK(server.is_running());
     CHECK(server.endpoints().size() == 1);
-    CHECK(is_hello(ask(server.endpoints().at(0), serve)));
+    CHECK(is_hello(ask(server.endpoints().front(), serve)));
 }
 
 TEST_CASE("server: listen() inside a handler that has stopped it is harmless") {
@@ -355,7 +355,7 @@ TEST_CASE("server: the host may wait for the descriptors itself") {
             poller->poll(milliseconds(100), events);
             server.tick();
         };
-        CHECK(is_hello(ask(server.endpoints().at(0), wait_and_tick)));
+        CHECK(is_hello(ask(server.endpoints().front(), wait_and_tick)));
         std::atomic<bool> ran{false};
         std::thread poster([&] { server.post([&ran] { ran = true; }); });
         const auto end = SteadyClock::now() + patience;
@@ -422,4 +422,27 @@ TEST_CASE("server: its end attempts to send what is complete") {
     std::string received(100'000, '\0');
     const auto result = pair.client->read(&received[0], received.size());
     CHECK(result.bytes > large.size());
+}
+
+TEST_CASE("server: it may be destroyed by a hook that sees a newcomer being refused") {
+    Options options = porthole_test::options();
+    options.limits.max_connections = 1;
+    auto server = std::make_unique<Server>(options);
+    Server& called = *server;
+    int refused = 0;
+    server->after([&](const Request&, Response& response) {
+        refused = response.status();
+        server.reset();
+    });
+    REQUIRE_FALSE(server->listen("127.0.0.1", 0));
+    Client busy(*server);
+    busy.send("GET / HT");
+    busy.tick();
+    const auto newcomer = porthole_test::connect_to(server->endpoints().front());
+    REQUIRE(newcomer.is_open());
+    for (int i = 0; i < 10 && server; ++i) {
+        called.wait(milliseconds(1000));
+    }
+    CHECK(refused == 503);
+    CHECK(server == nullptr);
 }

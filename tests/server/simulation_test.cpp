@@ -128,16 +128,15 @@ private:
         case 4:
             ask(actor,
                 "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-                "3\r\nabc\r\n" + std::to_string(n.size()) + "\r\n" + n + "\r\n0\r\n\r\n",
+                "3\r\nabc\r\n"
+                    + std::to_string(n.size()) + "\r\n" + n + "\r\n0\r\n\r\n",
                 {200, "abc" + n});
             break;
         case 5: ask(actor, get("/big/" + n), {200, big_body(n)}); break;
         case 6: ask(actor, get("/stream/" + n), {200, big_body(n)}); break;
         case 7: ask(actor, get("/later/" + n), {200, n}); break;
         case 8: ask(actor, get("/nowhere"), {404, ""}); break;
-        case 9:
-            ask(actor, "HEAD /n/1 HTTP/1.1\r\nHost: localhost\r\n\r\n", {200, "", true});
-            break;
+        case 9: ask(actor, "HEAD /n/1 HTTP/1.1\r\nHost: localhost\r\n\r\n", {200, "", true}); break;
         case 10:
             ask(actor, get("/n/" + n, "Connection: close\r\n"), {200, n});
             actor.has_misbehaved = true;

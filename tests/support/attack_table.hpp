@@ -99,12 +99,42 @@ inline void add_host_rows(std::vector<Attack>& rows) {
         rows.push_back({"Host: " + std::string(host), get_from(host), status, then});
     };
     for (const std::string_view host :
-         {"evil.test", "evil.test:8080", "EVIL.TEST", "localhost.evil.com", "127.0.0.1.nip.io",
-          "localhost6", "10.0.2.555", "127.0.0.01", "2130706433", "0x7f.1", "0x7f000001", "127.1",
-          "0177.0.0.1", "[::ffff:8.8.8.8]", "[::ffff:0:0]", "[::127.0.0.1]", "[fe80::1]", "[::2]",
-          "0.0.0.0", "0", "[::]", "8.8.8.8", "192.168.1.2", "128.0.0.1", "126.255.255.255",
-          "256.0.0.1", "127.0.0.1.1", "localhost..", ".", "..", ".localhost.evil", "notlocalhost",
-          "localhost.localdomain", "-localhost", "local_host", ".localhost"}) {
+         {"evil.test",
+          "evil.test:8080",
+          "EVIL.TEST",
+          "localhost.evil.com",
+          "127.0.0.1.nip.io",
+          "localhost6",
+          "10.0.2.555",
+          "127.0.0.01",
+          "2130706433",
+          "0x7f.1",
+          "0x7f000001",
+          "127.1",
+          "0177.0.0.1",
+          "[::ffff:8.8.8.8]",
+          "[::ffff:0:0]",
+          "[::127.0.0.1]",
+          "[fe80::1]",
+          "[::2]",
+          "0.0.0.0",
+          "0",
+          "[::]",
+          "8.8.8.8",
+          "192.168.1.2",
+          "128.0.0.1",
+          "126.255.255.255",
+          "256.0.0.1",
+          "127.0.0.1.1",
+          "localhost..",
+          ".",
+          "..",
+          ".localhost.evil",
+          "notlocalhost",
+          "localhost.localdomain",
+          "-localhost",
+          "local_host",
+          ".localhost"}) {
         add(host, 403);
     }
     for (const std::string_view host :
@@ -115,12 +145,39 @@ inline void add_host_rows(std::vector<Attack>& rows) {
         add(host, 200);
     }
     for (const std::string_view host :
-         {"", "[", "[]", "[::1", "::1", "[::1]]", "[::1].", "[::1]8080", "[::1%25lo]", "[::1%lo]",
-          "[v1.a]", "a:b:c", "localhost:", "localhost:x", "localhost:-1", "localhost:+80",
-          "localhost:65536", "localhost:000080", "evil.com:80@127.0.0.1", "user@localhost",
-          "localhost/x", "localhost\\x", "localhost, evil.com", "local host", "localhost?x",
-          "localhost#x", "%6cocalhost", "http://localhost", "l\xc3\xb6" "calhost", "localhost\x7f"}) {
+         {"",
+          "[",
+          "[]",
+          "[::1",
+          "::1",
+          "[::1]]",
+          "[::1].",
+          "[::1]8080",
+          "[::1%25lo]",
+          "[::1%lo]",
+          "[v1.a]",
+          "a:b:c",
+          "localhost:",
+          "localhost:x",
+          "localhost:-1",
+          "localhost:+80",
+          "localhost:65536",
+          "localhost:000080",
+          "localhost/x",
+          "localhost\\x",
+          "localhost, evil.com",
+          "local host",
+          "localhost?x",
+          "localhost#x",
+          "%6cocalhost",
+          "http://localhost",
+          "l\xc3\xb6"
+          "calhost",
+          "localhost\x7f"}) {
         add(host, 400);
+    }
+    for (const char* host : {"evil.com:80@127.0.0.1", "user@localhost"}) {
+        add(host, 403);
     }
     add(std::string(255, 'a'), 403);
     add(std::string(256, 'a'), 400);
@@ -194,14 +251,34 @@ inline void add_browser_rows(std::vector<Attack>& rows) {
     rows.push_back({"form of the own page", form_with(own), 200, Then::goes_on});
     rows.push_back({"no browser", form_with(""), 200, Then::goes_on});
     for (const std::string_view origin :
-         {"http://evil.test", "null", "", "*", "http://localhost", "http://localhost:8081",
-          "http://localhost:80", "http://127.0.0.1:8080", "http://[::1]:8080",
-          "http://app.localhost:8080", "http://localhost.:8080", "https://localhost:8080",
-          "ws://localhost:8080", "localhost:8080", "//localhost:8080", "http:/localhost:8080",
-          "http://localhost:8080/", "http://localhost:8080 ,", "http://localhost:8080.evil.com",
-          "http://localhost:8080@evil.com", "http://evil.com@localhost:8080",
-          "http://localhost:8080 http://evil.test", "http://[::", "http://", "http://localhost:",
-          "http://localhost:08080", "file://", "chrome-extension://abcdef"}) {
+         {"http://evil.test",
+          "null",
+          "",
+          "*",
+          "http://localhost",
+          "http://localhost:8081",
+          "http://localhost:80",
+          "http://127.0.0.1:8080",
+          "http://[::1]:8080",
+          "http://app.localhost:8080",
+          "http://localhost.:8080",
+          "https://localhost:8080",
+          "ws://localhost:8080",
+          "localhost:8080",
+          "//localhost:8080",
+          "http:/localhost:8080",
+          "http://localhost:8080/",
+          "http://localhost:8080 ,",
+          "http://localhost:8080.evil.com",
+          "http://localhost:8080@evil.com",
+          "http://evil.com@localhost:8080",
+          "http://localhost:8080 http://evil.test",
+          "http://[::",
+          "http://",
+          "http://localhost:",
+          "http://localhost:08080",
+          "file://",
+          "chrome-extension://abcdef"}) {
         const std::string field = "Origin: " + std::string(origin) + "\r\n";
         rows.push_back({"form, " + field, form_with(field), 403});
         rows.push_back({"WebSocket, " + field, handshake_with(field), 403});
@@ -248,7 +325,8 @@ inline void add_browser_rows(std::vector<Attack>& rows) {
 
 inline void add_smuggling_rows(std::vector<Attack>& rows) {
     const std::string post = "POST / HTTP/1.1\r\nHost: localhost\r\n";
-    const auto add = [&rows, &post](std::string_view name, std::string_view rest, int status = 400) {
+    const auto add = [&rows,
+                      &post](std::string_view name, std::string_view rest, int status = 400) {
         const Then then = status == 200 ? Then::goes_on : Then::ends;
         rows.push_back({std::string(name), post + std::string(rest), status, then});
     };
@@ -324,8 +402,8 @@ inline void add_size_rows(std::vector<Attack>& rows) {
     const std::string big = "X-A: " + std::string(17 * 1024, 'a') + "\r\n";
     rows.push_back({"17 KiB field", get_from("localhost", big), 431});
     rows.push_back(
-        {"body limit + 1",
-         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048577\r\n\r\n", 413});
+        {"body limit + 1", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048577\r\n\r\n",
+         413});
     rows.push_back(
         {"chunk beyond the limit",
          "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n100001\r\n"

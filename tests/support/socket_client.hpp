@@ -52,8 +52,7 @@ public:
 
     /// Takes out one complete answer, if it is there.
     bool take_answer(porthole::testing::Answer& answer, bool is_head = false) {
-        const auto reading =
-            porthole::testing::read_answer(received, is_head, is_closed, answer);
+        const auto reading = porthole::testing::read_answer(received, is_head, is_closed, answer);
         if (reading.status != porthole::detail::ParseStatus::complete || reading.size == 0) {
             return false;
         }
@@ -84,8 +83,7 @@ private:
         if (connector_.state() != State::connected) {
             return false;
         }
-        transport_ =
-            std::make_unique<porthole::detail::SocketTransport>(connector_.take_socket());
+        transport_ = std::make_unique<porthole::detail::SocketTransport>(connector_.take_socket());
         return true;
     }
 
@@ -129,8 +127,7 @@ private:
 /// Ticks the server and pumps the clients until `is_done()`; false when the patience is over.
 template <class Predicate>
 bool pump_until(
-    porthole::Server& server, const std::vector<SocketClient*>& clients,
-    const Predicate& is_done) {
+    porthole::Server& server, const std::vector<SocketClient*>& clients, const Predicate& is_done) {
     const auto deadline = std::chrono::steady_clock::now() + SocketClient::patience;
     while (!is_done()) {
         if (std::chrono::steady_clock::now() >= deadline) {

@@ -31,6 +31,7 @@ enum class LogId : unsigned char {
     bad_pattern,       ///< a route pattern that cannot be parsed
     out_of_memory,     ///< an allocation failed; the connection was dropped
     clock_gap,         ///< no tick for longer than Limits::max_tick_gap
+    assets_baked,      ///< the folder of assets is gone; the baked ones are served
 };
 
 /// One event. The views are valid during the call.

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string_view>
 
 PORTHOLE_NAMESPACE_BEGIN
 
@@ -33,6 +34,9 @@ public:
     /// off when the source yields less; what it yields beyond is not sent. Unknown: chunked, or
     /// until close for HTTP/1.0.
     virtual std::optional<std::uint64_t> size() const { return std::nullopt; }
+    /// All of the content, when it lies in memory that stays where it is as long as this source
+    /// lives: it is then sent from there, without being copied and without pull().
+    virtual std::optional<std::string_view> whole() const { return std::nullopt; }
     /// Writes the next piece, up to `capacity` bytes. One unit of the tick's budget: must not
     /// block.
     virtual Piece pull(char* into, std::size_t capacity) = 0;

@@ -372,8 +372,10 @@ PORTHOLE_FN RequestFault RequestParser::finish_head(const char* base) noexcept {
         }
     } else {
         Authority authority;
-        if (!parse_authority(head_.host.in(base), authority)) {
-            return RequestFault::bad_host;
+        const std::string_view host = head_.host.in(base);
+        if (!parse_authority(host, authority)) {
+            const bool has_userinfo = host.find('@') != std::string_view::npos;
+            return has_userinfo ? RequestFault::userinfo_in_host : RequestFault::bad_host;
         }
     }
     if ((seen_ & (seen_length | seen_encoding)) != 0) {

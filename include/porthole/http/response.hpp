@@ -30,6 +30,7 @@ struct ResponseParts {
     bool has_overrides = false; ///< a field is set that the server would add by itself
     bool must_close = false;    ///< the connection ends behind this answer
     bool is_deferred = false;
+    bool is_refusal = false;     ///< the library's own words, which the error page may replace
     unsigned refused_fields = 0; ///< fields with forbidden bytes, dropped
     std::string fields;          ///< complete lines: "Name: value\r\n" ...
     std::string body;
@@ -103,12 +104,20 @@ public:
     std::string_view body() const noexcept { return parts_->body; }
     /// Content that is pulled as the peer takes it.
     Response& send(std::string_view type, std::unique_ptr<BodySource> source);
+    /// Takes such content out again, for hooks that put something around it; null when there is
+    /// none.
+    std::unique_ptr<BodySource> take_source() noexcept { return std::move(parts_->source); }
 
     /// Location, as it is, and a short text; 301, 302, 303, 307 or 308 (RFC 9110 section 15.4).
     /// A location with control characters becomes a 500 without Location.
     Response& redirect(std::string_view location, int code = 302);
+    /// An error in the library's own plain form: the code, its reason and a sentence; forgets
+    /// everything that was set. Server::on_error() may put a page in its place.
+    Response& fail(int code, std::string_view sentence);
     /// 204, without content and Content-Type.
     Response& no_content();
+    /// True when anything has been set, or the answer is deferred.
+    bool is_touched() const noexcept { return parts_->is_touched || parts_->is_deferred; }
     /// The connection ends behind this answer.
     Response& close_connection();
     /// Forgets everything that was set; an answer that was deferred stays with its Reply.

@@ -3,6 +3,7 @@
 
 #include "porthole/base/ascii.hpp"
 #include "porthole/http/response.hpp"
+#include "porthole/http/status.hpp"
 
 #include <functional>
 
@@ -22,6 +23,7 @@ PORTHOLE_FN void ResponseParts::reset() noexcept {
     has_overrides = false;
     must_close = false;
     is_deferred = false;
+    is_refusal = false;
     refused_fields = 0;
     fields.clear();
     if (body.capacity() > kept_body_bytes) {
@@ -197,6 +199,7 @@ inline void set_content_type(ResponseParts& parts, std::string_view type) {
 /// What had been the answer's content, or its new owner, is no longer.
 inline void begin_content(ResponseParts& parts) noexcept {
     parts.is_touched = true;
+    parts.is_refusal = false;
     parts.source.reset();
     parts.upgrade.reset();
 }
@@ -307,6 +310,17 @@ PORTHOLE_FN Response& Response::redirect(std::string_view location, int code) {
         return status(internal_server_error).text("This redirect leads nowhere.\n");
     }
     return status(is_redirect ? code : found).text("What you look for is elsewhere.\n");
+}
+
+PORTHOLE_FN Response& Response::fail(int code, std::string_view sentence) {
+    reset();
+    status(code);
+    std::string page = std::to_string(parts_->status);
+    page.append(" ").append(reason_phrase(parts_->status)).append("\n");
+    page.append(sentence).append("\n");
+    text(page);
+    parts_->is_refusal = true;
+    return *this;
 }
 
 PORTHOLE_FN Response& Response::no_content() {

@@ -38,6 +38,7 @@ enum class RequestFault : unsigned char {
     missing_host,
     repeated_host,
     bad_host,
+    userinfo_in_host,
     bad_content_length,
     length_required,
     length_and_encoding,

@@ -167,6 +167,8 @@ inline constexpr FaultAnswer fault_answers[] = {
     {RequestFault::missing_host, 400, "An HTTP/1.1 request needs a Host field."},
     {RequestFault::repeated_host, 400, "There is more than one Host field."},
     {RequestFault::bad_host, 400, "The Host field is not a host with an optional port."},
+    {RequestFault::userinfo_in_host, 403,
+     "The Host field has an '@', with which one name passes for another."},
     {RequestFault::bad_content_length, 400, "Content-Length is not one decimal number."},
     {RequestFault::length_required, 411, "Content in HTTP/1.0 needs a Content-Length."},
     {RequestFault::length_and_encoding, 400,

@@ -121,13 +121,13 @@ struct ListenPlan {
     }
 };
 
-inline bool is_held(const ListenPlan& plan, const Endpoint& at) {
+inline const Listener* find_held(const ListenPlan& plan, const Endpoint& at) {
     for (const Listener* listener : plan.existing) {
         if (listener != nullptr && listener->is_open() && listener->endpoint() == at) {
-            return true;
+            return listener;
         }
     }
-    return false;
+    return nullptr;
 }
 
 /// True when an IPv6 wildcard that is open already takes this IPv4 wildcard's connections too.
@@ -162,7 +162,14 @@ inline Error open_on_port(ListenPlan& plan, std::uint16_t port) {
         if (is_covered(plan, at)) {
             continue;
         }
-        if (!is_any_port && is_held(plan, at)) {
+        const Listener* held = is_any_port ? nullptr : find_held(plan, at);
+        if (held != nullptr && held->options().expose != plan.options.expose) {
+            return Error(
+                ErrorCode::misuse, "listen", at.to_string(),
+                "it is open already with another ListenOptions::expose, which would go on "
+                "applying");
+        }
+        if (held != nullptr) {
             ++plan.shared;
             continue;
         }

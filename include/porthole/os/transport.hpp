@@ -27,8 +27,7 @@ public:
     /// Writes at most `most` bytes of an open file, from that offset on. May take less. `end`:
     /// the file has no bytes there. `failed` with system_code 0: not possible with this file,
     /// which is then to be read and written; the connection is fine.
-    virtual IoResult
-    send_file(NativeHandle file, std::uint64_t offset, std::size_t most) noexcept {
+    virtual IoResult send_file(NativeHandle file, std::uint64_t offset, std::size_t most) noexcept {
         static_cast<void>(file);
         static_cast<void>(offset);
         static_cast<void>(most);

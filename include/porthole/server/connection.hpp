@@ -131,8 +131,9 @@ public:
 
     /// What a transport without a descriptor is ready for, as far as it matters now.
     Readiness wanted_readiness() const noexcept;
-    /// Answers 503 without having read a request, and closes.
-    void refuse_newcomer();
+    /// Answers 503 without having read a request, and closes; in a turn of its own, since hooks see
+    /// the answer and may end the listener that it came through.
+    void refuse_in_turn() noexcept;
     /// The server stops: closes when idle, else behind the current answer.
     void begin_drain();
     /// The server goes, outside of a tick: one attempt to send what is complete.
@@ -174,6 +175,7 @@ private:
     };
 
     // connection.inl: bytes in
+    void refuse_newcomer();
     void read_requests(Readiness ready);
     std::size_t process(std::string_view bytes);
     void process_held();
@@ -204,7 +206,7 @@ private:
         return phase_ == Phase::head && !exchange_ && in_.is_empty() && !has_output();
     }
     void send_answer();
-    void begin_source(const AnswerPlan& plan);
+    void begin_source(const AnswerPlan& plan, bool has_earlier_output);
     void send_output();
     void pull_from_source();
     std::uint64_t next_file_piece(BodySource::FilePiece& piece);
@@ -229,7 +231,8 @@ private:
     Buffer in_;                          ///< received and not yet taken; owned only while needed
     Buffer out_;                         ///< not yet taken by the peer
     std::string body_;                   ///< a large answer's content ...
-    std::size_t body_sent_ = 0;          ///< ... and how much of it has left
+    std::unique_ptr<BodySource> body_owner_; ///< ... or whoever keeps it in memory ...
+    std::string_view body_left_;             ///< ... and what of it has not left yet
     std::unique_ptr<BodySource> source_;
     std::shared_ptr<Connection*> source_waker_; ///< what a source's waker reaches us through
     std::uint64_t source_left_ = 0;             ///< of a source of known size
@@ -255,7 +258,8 @@ private:
     bool close_when_sent_ = false;   ///< by an Upgrade
     bool peer_ended_ = false;
     bool is_draining_ = false;
-    bool has_answer_ = false; ///< being sent, and not yet in the access log
+    bool must_refuse_ = false; ///< a newcomer beyond the cap
+    bool has_answer_ = false;  ///< being sent, and not yet in the access log
 };
 
 } // namespace detail

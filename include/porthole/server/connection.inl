@@ -54,6 +54,7 @@ PORTHOLE_FN Connection::~Connection() {
 
 PORTHOLE_FN Error Connection::open() {
     core_.timers().arm(*this, phase_deadline());
+    core_.note_idle(*this); // one that never says a word makes room at the cap, too
     interest_ = Interest{true, false};
     if (transport_->handle() == invalid_handle) {
         return {};
@@ -66,6 +67,10 @@ PORTHOLE_FN Error Connection::open() {
 
 PORTHOLE_FN void Connection::serve(Readiness ready) {
     output_moved_ = false;
+    if (must_refuse_) {
+        refuse_newcomer();
+        return;
+    }
     unwanted_input_ = ready.read && !wants_input();
     if (has_output() || source_ != nullptr) {
         send_output();
@@ -108,7 +113,8 @@ PORTHOLE_FN bool Connection::wants_input() const noexcept {
 PORTHOLE_FN void Connection::read_requests(Readiness ready) {
     if (!in_.is_empty() && !needs_more_) {
         process_held();
-        if (!wants_input() || (!in_.is_empty() && !needs_more_)) {
+        const bool is_upgraded = phase_ == Phase::upgraded; // what comes now is its owner's
+        if (is_upgraded || !wants_input() || (!in_.is_empty() && !needs_more_)) {
             return;
         }
     }
@@ -338,7 +344,7 @@ PORTHOLE_FN bool Connection::add_content(std::string_view piece) {
 /// The head outlives the turn: its bytes move into the exchange.
 PORTHOLE_FN void Connection::keep_head() {
     Exchange& x = *exchange_;
-    if (!x.head.is_empty()) {
+    if (!x.has_request || !x.head.is_empty()) { // what could not be read has no head to keep
         return;
     }
     if (!x.head.append({x.request.base, x.parser.head_size()})) {
@@ -376,7 +382,13 @@ PORTHOLE_FN void Connection::refuse(RequestFault fault) {
     }
 }
 
+PORTHOLE_FN void Connection::refuse_in_turn() noexcept {
+    must_refuse_ = true;
+    core_.make_ready(*this);
+}
+
 PORTHOLE_FN void Connection::refuse_newcomer() {
+    must_refuse_ = false;
     exchange_ = core_.acquire_exchange();
     exchange_->connection = this;
     core_.refuse_overload(*exchange_, peer_);

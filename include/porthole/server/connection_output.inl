@@ -16,8 +16,7 @@ PORTHOLE_NAMESPACE_BEGIN
 namespace detail {
 
 PORTHOLE_FN bool Connection::has_output() const noexcept {
-    return !out_.is_empty() || !core_.out().is_empty() || body_sent_ < body_.size()
-           || file_is_blocked_;
+    return !out_.is_empty() || !core_.out().is_empty() || !body_left_.empty() || file_is_blocked_;
 }
 
 PORTHOLE_FN void Connection::send_answer() {
@@ -26,12 +25,13 @@ PORTHOLE_FN void Connection::send_answer() {
     Exchange& x = *exchange_;
     const RequestHead& head = x.parser.head();
     AnswerContext context;
-    context.is_head = x.has_request && head.method == Method::head;
+    context.is_head = head.method == Method::head; // known even if the rest cannot be read
     context.minor_version = x.has_request ? head.minor_version : 1;
     context.keep_alive = x.has_request && head.keep_alive && !is_draining_
                          && requests_ < core_.limits().max_requests_per_connection;
     context.defaults = &core_.default_fields();
     AnswerPlan plan;
+    const bool has_earlier_output = has_output();
     if (!write_head(x.response, context, core_.out(), plan)) {
         core_.note_failure("An answer's fields do not fit the output buffer.", peer_);
         close_now();
@@ -45,18 +45,23 @@ PORTHOLE_FN void Connection::send_answer() {
         begin_upgrade();
         return;
     }
-    if (plan.sends_content && x.response.source) {
-        begin_source(plan);
+    std::string& body = x.response.body;
+    const bool has_source = plan.sends_content && x.response.source;
+    const bool has_large_body = plan.sends_content && body.size() > max_copied_body;
+    if (core_.has_access_log() && (!keep_alive_ || has_source || has_large_body)) {
+        keep_head(); // the log is written when the last byte has left
+        if (phase_ == Phase::closed) {
+            return;
+        }
+    }
+    if (has_source) {
+        begin_source(plan, has_earlier_output);
         return;
     }
-    std::string& body = x.response.body;
     x.content_sent = plan.sends_content ? body.size() : 0;
-    if (plan.sends_content && body.size() > max_copied_body) {
+    if (has_large_body) {
         body_ = std::move(body);
-        body_sent_ = 0;
-        if (core_.has_access_log()) {
-            keep_head(); // the log is written when the last byte has left
-        }
+        body_left_ = body_;
         return;
     }
     if (plan.sends_content && !core_.out().append(body)) {
@@ -68,10 +73,16 @@ PORTHOLE_FN void Connection::send_answer() {
     }
 }
 
-PORTHOLE_FN void Connection::begin_source(const AnswerPlan& plan) {
+PORTHOLE_FN void Connection::begin_source(const AnswerPlan& plan, bool has_earlier_output) {
     source_ = std::move(exchange_->response.source);
-    if (core_.has_access_log()) {
-        keep_head(); // the log is written when the last byte has left
+    if (const auto whole = source_->whole()) {
+        exchange_->content_sent = whole->size();
+        if (!whole->empty()) {
+            body_left_ = *whole;
+            body_owner_ = std::move(source_);
+        }
+        source_.reset();
+        return;
     }
     source_is_chunked_ = plan.framing.kind == Framing::Kind::chunked;
     const bool is_sized = plan.framing.kind == Framing::Kind::length;
@@ -87,7 +98,7 @@ PORTHOLE_FN void Connection::begin_source(const AnswerPlan& plan) {
     reads_files_ = !is_sized || !transport_->can_send_files();
     if (is_sized && source_left_ == 0) {
         end_source();
-    } else if (is_sized) {
+    } else if (is_sized && !has_earlier_output) {
         pull_from_source(); // so that the first piece leaves with the head
     }
 }
@@ -139,8 +150,7 @@ PORTHOLE_FN std::size_t Connection::write_some(std::size_t most) {
     std::string_view slices[max_slices];
     std::size_t count = 0;
     std::size_t total = 0;
-    const std::string_view parts[] = {
-        out_.view(), core_.out().view(), std::string_view(body_).substr(body_sent_)};
+    const std::string_view parts[] = {out_.view(), core_.out().view(), body_left_};
     for (const std::string_view part : parts) {
         const std::string_view slice = part.substr(0, most - total);
         if (!slice.empty()) {
@@ -166,10 +176,10 @@ PORTHOLE_FN std::size_t Connection::write_some(std::size_t most) {
         buffer->consume(here);
         taken -= here;
     }
-    body_sent_ += taken;
-    if (body_sent_ == body_.size() && body_sent_ != 0) {
+    body_left_.remove_prefix(taken);
+    if (taken != 0 && body_left_.empty()) {
         std::string().swap(body_); // assigning would keep the memory
-        body_sent_ = 0;
+        body_owner_.reset();
     }
     return result.bytes;
 }
@@ -178,7 +188,7 @@ PORTHOLE_FN void Connection::send_last() noexcept {
     if (phase_ == Phase::closed || !has_output()) {
         return;
     }
-    const std::string_view slices[] = {out_.view(), std::string_view(body_).substr(body_sent_)};
+    const std::string_view slices[] = {out_.view(), body_left_};
     static_cast<void>(transport_->write(slices, 2)); // nothing is left to do when it fails
 }
 

@@ -156,7 +156,8 @@ public:
     TimerWheel& timers() noexcept { return timers_; }
     /// The server's time: the clock, less the gaps in which nobody ticked.
     TimePoint now() const noexcept { return now_; }
-    TimePoint read_clock() noexcept;
+    TimePoint read_clock() noexcept { return read_clock(limits().max_tick_gap); }
+    TimePoint read_clock(Duration longest) noexcept;
     TimePoint last_reading() const noexcept { return clock_; }
     bool is_out_of_time() const noexcept { return clock_ >= budget_end_; }
     char* read_buffer() noexcept { return read_buffer_.get(); }
@@ -188,7 +189,7 @@ private:
     Duration time_to_next_deadline() noexcept;
     void read_mail();
     void expire_timers();
-    void skip_gap(TimePoint begin) noexcept;
+    void read_clock_after_gap() noexcept;
     void begin_stop();
     void finish_stop();
     void close_connections() noexcept;
@@ -224,7 +225,6 @@ private:
     TimePoint now_;      ///< clock_ - skipped_
     TimePoint budget_end_;
     TimePoint tick_began_;
-    TimePoint last_tick_ended_;
     TimePoint promised_ = (TimePoint::min)(); ///< what next_deadline() told the host
     TimerWheel timers_;
     std::unique_ptr<Poller> poller_;

@@ -31,8 +31,8 @@ PORTHOLE_FN ServerCore::ServerCore(Options options)
     : options_(std::move(options)), gatekeeper_(options_.guard),
       clock_source_(options_.clock != nullptr ? options_.clock : &system_clock_),
       clock_(clock_source_->now()), now_(clock_), budget_end_(never), tick_began_(clock_),
-      last_tick_ended_(clock_), timers_(clock_), mailbox_(std::make_shared<Mailbox>()),
-      waker_entry_(*mailbox_), router_(std::make_shared<Router>()),
+      timers_(clock_), mailbox_(std::make_shared<Mailbox>()), waker_entry_(*mailbox_),
+      router_(std::make_shared<Router>()),
       read_buffer_(new char[options_.limits.max_read_bytes_per_turn]),
       events_(new Poller::Event[Poller::max_events]), out_(16 * max_answers_bytes),
       default_fields_(fixed_fields(options_)) {
@@ -82,10 +82,32 @@ PORTHOLE_FN void ServerCore::shut_down() noexcept {
     }
 }
 
-PORTHOLE_FN TimePoint ServerCore::read_clock() noexcept {
-    clock_ = clock_source_->now();
+/// A breakpoint or a loading screen, between ticks or inside a handler, is not the clients' fault:
+/// what exceeds `longest` moves all deadlines at once, by not having happened.
+PORTHOLE_FN TimePoint ServerCore::read_clock(Duration longest) noexcept {
+    const TimePoint reading = clock_source_->now();
+    const Duration gap = reading - clock_;
+    clock_ = reading;
+    if (gap > longest) {
+        skipped_ += gap - longest;
+        log(LogLevel::info, LogId::clock_gap,
+            "Nobody ticked for a while; deadlines have moved (Limits::max_tick_gap).");
+    }
     now_ = clock_ - skipped_;
     return clock_;
+}
+
+/// The first reading of a tick: a host that asked for next_deadline() may have slept until then.
+PORTHOLE_FN void ServerCore::read_clock_after_gap() noexcept {
+    const Duration most = limits().max_tick_gap;
+    Duration allowed = most;
+    if (promised_ == never) {
+        allowed = (Duration::max)();
+    } else if (promised_ > clock_) {
+        allowed = promised_ - clock_ + most;
+    }
+    promised_ = (TimePoint::min)();
+    read_clock(allowed);
 }
 
 /// False when it is called from inside a tick, which would hand one connection's buffers to
@@ -100,27 +122,10 @@ PORTHOLE_FN bool ServerCore::begin_tick(TimePoint budget_end) noexcept {
     accepts_left_ = limits().max_accepts_per_tick;
     budget_end_ = budget_end;
     tick_began_ = clock_;
-    skip_gap(clock_);
     if (mailbox_->is_stop_requested()) {
         begin_stop();
     }
     return true;
-}
-
-/// A breakpoint or a loading screen is not the clients' fault: what exceeds the allowed gap, or the
-/// sleep that next_deadline() allowed, moves all deadlines at once by not having happened.
-PORTHOLE_FN void ServerCore::skip_gap(TimePoint begin) noexcept {
-    TimePoint expected = last_tick_ended_ + limits().max_tick_gap;
-    if (promised_ != never && promised_ + limits().max_tick_gap > expected) {
-        expected = promised_ + limits().max_tick_gap;
-    }
-    promised_ = (TimePoint::min)();
-    if (begin > expected) {
-        skipped_ += begin - expected;
-        now_ = clock_ - skipped_;
-        log(LogLevel::info, LogId::clock_gap,
-            "Nobody ticked for a while; deadlines have moved (Limits::max_tick_gap).");
-    }
 }
 
 PORTHOLE_FN TickReport ServerCore::end_tick() noexcept {
@@ -128,7 +133,6 @@ PORTHOLE_FN TickReport ServerCore::end_tick() noexcept {
     read_clock();
     report.elapsed = clock_ - tick_began_;
     report.more = !ready_.is_empty() || !letters_.empty() || mailbox_->has_letters();
-    last_tick_ended_ = clock_;
     ++stats_.ticks;
     stats_.requests += report.requests;
     stats_.responses += report.responses;
@@ -149,7 +153,7 @@ PORTHOLE_FN TickReport ServerCore::end_tick() noexcept {
 }
 
 PORTHOLE_FN TickReport ServerCore::tick(std::chrono::nanoseconds budget) {
-    read_clock();
+    read_clock_after_gap();
     if (!begin_tick(clock_ + std::chrono::duration_cast<Duration>(budget))) {
         return {};
     }
@@ -158,7 +162,7 @@ PORTHOLE_FN TickReport ServerCore::tick(std::chrono::nanoseconds budget) {
 }
 
 PORTHOLE_FN TickReport ServerCore::tick_until(TimePoint deadline) {
-    read_clock();
+    read_clock_after_gap();
     if (!begin_tick(deadline)) {
         return {};
     }
@@ -170,12 +174,11 @@ PORTHOLE_FN TickReport ServerCore::tick_until(TimePoint deadline) {
         const Duration left = deadline - clock_;
         const TimePoint before = clock_;
         poll(next < left ? next : left);
-        read_clock();
+        read_clock((Duration::max)()); // sleeping is no gap
         if (clock_ == before) {
             break; // a clock that stands still never reaches the deadline
         }
         slept += clock_ - before;
-        read_mail();
         serve_batch();
         expire_timers();
         const bool has_mail = mailbox_->has_letters() || mailbox_->is_stop_requested();
@@ -188,7 +191,7 @@ PORTHOLE_FN TickReport ServerCore::tick_until(TimePoint deadline) {
 }
 
 PORTHOLE_FN TickReport ServerCore::wait(std::chrono::milliseconds timeout) {
-    read_clock();
+    read_clock_after_gap();
     if (!begin_tick(never)) {
         return {};
     }
@@ -197,7 +200,7 @@ PORTHOLE_FN TickReport ServerCore::wait(std::chrono::milliseconds timeout) {
     const TimePoint before = clock_;
     const bool has_worked = work_ != 0; // the mail was what it waited for
     poll(has_worked ? Duration::zero() : next < timeout ? next : Duration(timeout));
-    read_clock();
+    read_clock((Duration::max)()); // sleeping is no gap
     tick_began_ += clock_ - before;
     read_mail();
     if (mailbox_->is_stop_requested()) {
@@ -360,9 +363,6 @@ PORTHOLE_FN void ServerCore::expire_timers() {
 
 PORTHOLE_FN Duration ServerCore::time_to_next_deadline() noexcept {
     if (is_draining_ && connections_ == 0) {
-        return Duration::zero();
-    }
-    if (is_draining_ && connections_ == 0) {
         return Duration::zero(); // nothing is left to stop
     }
     TimePoint next = timers_.next_deadline();
@@ -486,7 +486,10 @@ PORTHOLE_FN void ServerCore::count_out(std::size_t bytes) noexcept {
 PORTHOLE_FN void
 ServerCore::log(LogLevel level, LogId id, std::string_view sentence, std::string_view peer) {
     if (options_.log) {
-        options_.log(LogEvent{level, id, sentence, peer});
+        PORTHOLE_TRY {
+            options_.log(LogEvent{level, id, sentence, peer});
+        }
+        PORTHOLE_CATCH_ALL {} // a sink that fails is no reason to drop anybody
     }
 }
 

@@ -126,7 +126,7 @@ PORTHOLE_FN void ServerCore::accept(Socket socket, const Endpoint& peer, Entranc
     if (opened.open()) {
         opened.close_now();
     } else if (is_refused) {
-        opened.refuse_newcomer();
+        opened.refuse_in_turn();
     }
 }
 

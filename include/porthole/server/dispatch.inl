@@ -191,15 +191,18 @@ PORTHOLE_FN void ServerCore::finish_steps(Exchange& x) {
     const Request request(x.request);
     Response response(x.response);
     const bool is_empty = x.response.body.empty() && !x.response.source && !x.response.upgrade;
+    x.response.exchange = nullptr; // it is too late to defer: nothing would wait for the Reply
     if (error_page_ && !is_shut_down_ && x.response.status >= first_error
-        && (x.is_refused || is_empty)) {
+        && (x.is_refused || x.response.is_refusal || is_empty)) {
         const std::shared_ptr<Handler> page = error_page_; // it may set another one
         router_->enter(nullptr);
         (*page)(request, response);
     }
-    if (x.origin != nullptr) { // the after hooks may still change it
-        response.header("Access-Control-Allow-Origin", *x.origin);
-        response.add_header("Vary", "Origin");
+    if (!options_.guard.allowed_origins.empty()) { // the after hooks may still change it
+        response.add_header("Vary", "Origin");     // also without one: a cache may hold the answer
+        if (x.origin != nullptr) {
+            response.header("Access-Control-Allow-Origin", *x.origin);
+        }
     }
     for (const RouteScope* scope = x.scope; scope != nullptr; scope = scope->parent) {
         router_->enter(scope);
@@ -284,12 +287,10 @@ PORTHOLE_FN void ServerCore::note_access(const Exchange& x, bool is_complete) {
         return;
     }
     const Request request(x.request);
-    const std::string target = x.has_request ? redact_token(request.target()) : std::string();
     AccessRecord record;
     record.time = clock_source_->wall_time();
     record.peer = request.peer();
     record.method = x.has_request ? request.method_name() : std::string_view();
-    record.target = target;
     record.http_version = request.http_version();
     record.status = x.response.status;
     record.content_bytes = x.content_sent;
@@ -297,7 +298,12 @@ PORTHOLE_FN void ServerCore::note_access(const Exchange& x, bool is_complete) {
     record.duration = x.has_request ? clock_ - x.began : Duration::zero();
     record.handler_time = x.handler_time;
     record.is_over_budget = x.is_over_budget;
-    options_.access_log(record);
+    PORTHOLE_TRY {
+        const std::string target = x.has_request ? redact_token(request.target()) : std::string();
+        record.target = target;
+        options_.access_log(record);
+    }
+    PORTHOLE_CATCH_ALL {} // a log that cannot be written is no reason to fail an answer
 }
 
 /// What handlers see of a request that could not be read: nothing but its peer.

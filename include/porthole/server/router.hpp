@@ -72,7 +72,8 @@ public:
     /// last.
     Route*
     add(RouteScope& scope, std::string_view method_name, std::string_view pattern, Error& error);
-    Error add_mount(RouteScope& scope, std::string_view prefix, std::unique_ptr<Mount> mount);
+    Route* add_mount(
+        RouteScope& scope, std::string_view prefix, std::unique_ptr<Mount> mount, Error& error);
     bool remove_mount(RouteScope& scope, std::string_view prefix);
     Route* find(std::uint32_t id) noexcept;
     bool remove(std::uint32_t id);

@@ -40,6 +40,7 @@ inline std::string whole_prefix(const RouteScope& scope, std::string_view prefix
         prefix.remove_suffix(1);
     }
     std::string whole = scope.prefix;
+    whole += !prefix.empty() && prefix.front() != '/' ? "/" : "";
     whole += prefix;
     return whole;
 }
@@ -171,23 +172,24 @@ PORTHOLE_FN Route* Router::add(
     return &keep(std::move(route), scope, *node);
 }
 
-PORTHOLE_FN Error
-Router::add_mount(RouteScope& scope, std::string_view prefix, std::unique_ptr<Mount> mount) {
+PORTHOLE_FN Route* Router::add_mount(
+    RouteScope& scope, std::string_view prefix, std::unique_ptr<Mount> mount, Error& error) {
     const std::string whole = whole_prefix(scope, prefix);
     std::unique_ptr<Route> route(new Route);
     const bool has_wildcard = whole.find("/*") != std::string::npos;
+    const bool is_absolute = prefix.empty() || prefix.front() == '/';
     RouteNode* node = nullptr;
-    if (!has_wildcard && (whole.empty() || whole.front() == '/')) {
+    if (!has_wildcard && is_absolute && mount != nullptr) {
         node = find_mount_node(scope, whole, *route);
     }
-    if (node == nullptr || mount == nullptr) {
-        return Error(
+    if (node == nullptr) {
+        error = Error(
             ErrorCode::bad_pattern, "mount", whole, "a prefix begins with '/' and has no wildcard");
+        return nullptr;
     }
     route->kind = Route::Kind::mount;
     route->mount = std::move(mount);
-    keep(std::move(route), scope, *node);
-    return {};
+    return &keep(std::move(route), scope, *node);
 }
 
 PORTHOLE_FN RouteNode*

@@ -192,7 +192,7 @@ public:
     Group host(std::string_view name);
     /// Makes the page for every error that the library answers, and for answers from 400 on that
     /// have no content. response.status() tells which. A request that could not be parsed shows no
-    /// method.
+    /// method. Like an after hook it answers at once: defer() is for handlers.
     void on_error(Handler page);
 
     /// Serves for at most `budget`; never blocks.

@@ -86,13 +86,18 @@ PORTHOLE_FN RouteHandle Group::del(std::string_view pattern, Handler handler) {
 }
 
 PORTHOLE_FN Error Group::mount(std::string_view prefix, std::unique_ptr<Mount> mount) {
-    if (mount != nullptr) {
-        Error error = mount->attach(core_->server());
-        if (error) {
-            return error;
-        }
+    Error error;
+    const detail::Route* route =
+        core_->router().add_mount(*scope_, prefix, std::move(mount), error);
+    if (route == nullptr) {
+        return error;
     }
-    return core_->router().add_mount(*scope_, prefix, std::move(mount));
+    const std::uint32_t id = route->id;
+    error = route->mount->attach(core_->server());
+    if (error) {
+        core_->router().remove(id);
+    }
+    return error;
 }
 
 PORTHOLE_FN Error Group::mount(std::string_view prefix, Handler handler) {
@@ -107,6 +112,7 @@ PORTHOLE_FN bool Group::unmount(std::string_view prefix) {
 }
 
 PORTHOLE_FN Group Group::group(std::string_view prefix) {
+    PORTHOLE_ASSERT(prefix.empty() || prefix.front() == '/', "a group's prefix begins with '/'");
     return Group(core_, &core_->router().add_scope(*scope_, prefix));
 }
 
