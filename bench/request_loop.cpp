@@ -3,7 +3,7 @@
 // A fixed number of keep-alive GETs through a connection in memory: no kernel, no noise, the same
 // instructions in each run. For instructions.sh (callgrind) and for perf.
 //
-// Run:  request_loop [--requests N] [--kind small|browser|route]
+// Run:  request_loop [--requests N] [--kind small|browser|route] [--guard on|off]
 //       perf record ./request_loop --requests 5000000
 // Read: the client's part, one write and one read of memory for each request, is included.
 
@@ -59,6 +59,12 @@ int main(int argc, char** argv) {
                                                      : small_request;
     porthole::Options options;
     options.limits.max_requests_per_connection = (std::numeric_limits<std::size_t>::max)();
+    if (bench::text_option(argc, argv, "--guard", "on") == "off") {
+        options.guard.checks_host = false;
+        options.guard.checks_fetch_metadata = false;
+        options.guard.checks_origin = false;
+        options.guard.adds_security_fields = false;
+    }
     porthole::Server server(options);
     add_routes(server);
     auto pair = porthole::MemoryTransport::make_pair();

@@ -36,6 +36,7 @@
 // os: all that asks the operating system
 #include "porthole/os/endpoint.hpp"
 #include "porthole/os/socket.hpp"
+#include "porthole/os/file.hpp"
 #include "porthole/os/listener.hpp"
 #include "porthole/os/connector.hpp"
 #include "porthole/os/poller.hpp"
@@ -52,6 +53,9 @@
 #include "porthole/http/cookie.hpp"
 #include "porthole/http/date.hpp"
 #include "porthole/http/media_type.hpp"
+#include "porthole/http/accept.hpp"
+#include "porthole/http/conditional.hpp"
+#include "porthole/http/range.hpp"
 #include "porthole/http/parser.hpp"
 #include "porthole/http/chunked.hpp"
 #include "porthole/http/body.hpp"
@@ -70,6 +74,14 @@
 
 // ext: what stands alone on top
 #include "porthole/ext/access_log.hpp"
+#include "porthole/ext/asset.hpp"
+#include "porthole/ext/assets.hpp"
+#include "porthole/ext/files.hpp"
+#include "porthole/ext/files_cache.hpp"
+#include "porthole/ext/files_listing.hpp"
+#include "porthole/ext/files_mount.hpp"
+#include "porthole/ext/files_path.hpp"
+#include "porthole/ext/files_source.hpp"
 #include "porthole/ext/testing.hpp"
 
 #endif // PORTHOLE_HPP
@@ -105,6 +117,8 @@
 #include "porthole/os/transport.inl"
 #include "porthole/os/send_file_linux.inl"
 #include "porthole/os/send_file_other.inl"
+#include "porthole/os/file_posix.inl"
+#include "porthole/os/file_windows.inl"
 
 #include "porthole/http/method.inl"
 #include "porthole/http/status.inl"
@@ -114,6 +128,9 @@
 #include "porthole/http/cookie.inl"
 #include "porthole/http/date.inl"
 #include "porthole/http/media_type.inl"
+#include "porthole/http/accept.inl"
+#include "porthole/http/conditional.inl"
+#include "porthole/http/range.inl"
 #include "porthole/http/parser.inl"
 #include "porthole/http/response_parser.inl"
 #include "porthole/http/chunked.inl"
@@ -134,6 +151,14 @@
 #include "porthole/server/server.inl"
 
 #include "porthole/ext/access_log.inl"
+#include "porthole/ext/files_path.inl"
+#include "porthole/ext/files_cache.inl"
+#include "porthole/ext/files_source.inl"
+#include "porthole/ext/files_listing.inl"
+#include "porthole/ext/files_answer.inl"
+#include "porthole/ext/files.inl"
+#include "porthole/ext/assets.inl"
+#include "porthole/ext/assets_disk.inl"
 #include "porthole/ext/testing.inl"
 
 #endif

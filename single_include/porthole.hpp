@@ -929,6 +929,152 @@ Error socket_error(
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/os/file.hpp
+
+// Files for reading, opened beneath a directory that is opened once and by descriptor, so that no
+// name, link or rename leads out of it. The platforms differ in file_posix.inl and
+// file_windows.inl only. Names are UTF-8 with '/' between their parts, on every system.
+
+#include <utility>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What can be told of a file without reading it.
+struct FileInfo {
+    bool is_directory = false;
+    bool is_unlinked = false; ///< its last name is gone: deleted, or replaced by another file
+    std::uint64_t volume = 0;
+    std::uint64_t inode = 0;
+    std::uint64_t size = 0;
+    std::int64_t mtime_ns = 0; ///< since 1970
+
+    /// The same file in the same state, as far as the system tells.
+    bool is_same_as(const FileInfo& other) const noexcept {
+        return volume == other.volume && inode == other.inode && size == other.size
+               && mtime_ns == other.mtime_ns;
+    }
+    std::chrono::system_clock::time_point mtime() const noexcept {
+        return std::chrono::system_clock::time_point(
+            std::chrono::duration_cast<std::chrono::system_clock::duration>(
+                std::chrono::nanoseconds(mtime_ns)));
+    }
+};
+
+/// How an attempt to open something ended.
+enum class OpenResult : unsigned char {
+    ok,
+    not_found, ///< not there, out of the root, or neither a regular file nor a directory
+    denied,    ///< there, and this process may not read it
+    too_long,  ///< a name or the path exceeds what the system takes
+    exhausted, ///< no descriptor or memory left
+};
+
+/// An open regular file or directory, close-on-exec. Closes itself.
+class File {
+public:
+    File() = default;
+    explicit File(NativeHandle handle) noexcept : handle_(handle) {}
+    File(File&& other) noexcept : handle_(std::exchange(other.handle_, invalid_handle)) {}
+    File& operator=(File&& other) noexcept {
+        std::swap(handle_, other.handle_);
+        return *this;
+    }
+    File(const File&) = delete;
+    File& operator=(const File&) = delete;
+    ~File() { close(); }
+
+    bool is_open() const noexcept { return handle_ != invalid_handle; }
+    NativeHandle handle() const noexcept { return handle_; }
+    void close() noexcept;
+    /// Gives the handle up without closing it.
+    NativeHandle release() noexcept { return std::exchange(handle_, invalid_handle); }
+    /// False when the system does not tell, or when it is no regular file or directory.
+    bool read_info(FileInfo& info) const noexcept;
+    /// Fills `into` from that offset. Returns how many bytes there were: fewer than `capacity`
+    /// only at the file's end, or when reading fails.
+    std::size_t read_at(std::uint64_t offset, char* into, std::size_t capacity) const noexcept;
+
+private:
+    NativeHandle handle_ = invalid_handle;
+};
+
+/// An entry of a directory.
+struct DirectoryEntry {
+    std::string name;
+    bool is_link = false; ///< then the rest says nothing: open it to know
+    bool is_directory = false;
+    bool is_regular = false;
+    std::uint64_t size = 0;
+    std::int64_t mtime_ns = 0;
+};
+
+/// Reads the entries of an open directory one by one, in the system's order, "." and ".." left
+/// out.
+class DirectoryReader {
+public:
+    /// Takes a directory that Directory::open_beneath() has opened.
+    explicit DirectoryReader(File directory);
+    DirectoryReader(const DirectoryReader&) = delete;
+    DirectoryReader& operator=(const DirectoryReader&) = delete;
+    ~DirectoryReader();
+    /// False at the end.
+    bool next(DirectoryEntry& entry);
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+/// How names beneath a directory are looked up.
+enum class Lookup : unsigned char {
+    automatic,    ///< by one call where the system has one that stays beneath (openat2)
+    step_by_step, ///< component by component, everywhere
+};
+
+/// The root of a tree of files. What is opened beneath it lies beneath it: symbolic links are
+/// followed as long as they stay inside, also when they are swapped meanwhile.
+class Directory {
+public:
+    Directory();
+    Directory(Directory&& other) noexcept;
+    Directory& operator=(Directory&& other) noexcept;
+    ~Directory();
+
+    /// `call` names the user's call in the Error.
+    static Error
+    open(std::string_view path, std::string_view call, Lookup lookup, Directory& directory);
+
+    /// Opens a regular file or a directory. `name` is relative, without empty parts, "." and
+    /// ".."; empty is the root itself. Never blocks on FIFOs, devices or sockets: they are
+    /// not_found.
+    OpenResult open_beneath(std::string_view name, File& file, FileInfo& info) const;
+
+private:
+    struct Walk;
+    OpenResult open_directly(const std::string& name, File& file) const;
+    OpenResult open_by_steps(std::string_view name, File& file) const;
+
+    File root_;
+    std::string real_path_; ///< without links, for absolute links that lead back inside
+    bool opens_directly_ = false;
+};
+
+/// Opens a regular file or a directory wherever it lies: a path of the program itself.
+OpenResult open_path(std::string_view path, File& file, FileInfo& info);
+
+/// True where names compare in any case, devices have names everywhere, and an open file stands in
+/// the way of those who want to replace it.
+bool has_windows_files() noexcept;
+
+/// Symbolic links that one lookup follows at the most.
+inline constexpr int max_followed_links = 40;
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
 // porthole/os/listener.hpp
 
 // Sockets that accept connections, and the plan that turns one listen(host, port) into all of them:
@@ -1424,6 +1570,8 @@ public:
     Field operator[](std::size_t index) const noexcept {
         return {spans_[index].name.in(base_), spans_[index].value.in(base_)};
     }
+    /// Of the name at that place, without building the field.
+    std::size_t name_size(std::size_t index) const noexcept { return spans_[index].name.size; }
     /// The first value with that name.
     std::optional<std::string_view> find(std::string_view name) const noexcept;
     /// All values with that name, in order.
@@ -1600,6 +1748,135 @@ std::string_view media_type_essence(std::string_view content_type) noexcept;
 /// A parameter's value, without quotes around it (escapes inside stay): "utf-8" for "charset".
 std::optional<std::string_view>
 media_type_parameter(std::string_view content_type, std::string_view name) noexcept;
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/accept.hpp
+
+// Proactive negotiation (RFC 9110 section 12.5): how much a client wants a coding or a media type,
+// as the quality value that its Accept-Encoding or Accept gives to it.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// Quality values are thousandths: 0 is "not acceptable", 1000 the default.
+inline constexpr int max_quality = 1000;
+
+/// What Accept-Encoding gives to a coding: by its name, else by "*". Nothing when neither is named
+/// or the field is absent: then only "identity" can be taken for granted (RFC 9110 section
+/// 12.5.3). "x-gzip" is "gzip" (section 8.4.1.3).
+std::optional<int> encoding_quality(const Fields& fields, std::string_view coding) noexcept;
+
+/// What Accept gives to a media type, the most specific range deciding: "text/html", "text/*",
+/// "*/*" (RFC 9110 section 12.5.1). max_quality when the field is absent.
+int media_type_quality(const Fields& fields, std::string_view type) noexcept;
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/conditional.hpp
+
+// Conditional requests (RFC 9110 section 13): whether a client's copy is still good, and whether a
+// part of it may be completed. Pure functions over the request's fields and the validators of what
+// would be sent, for files, baked-in assets and handlers alike.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// What tells one version of a representation from another (RFC 9110 section 8.8).
+struct Validators {
+    /// An entity tag with its quotes, W/ included; empty when there is none.
+    std::string_view etag;
+    /// Fractions of a second do not count: the field has none.
+    std::optional<std::chrono::system_clock::time_point> last_modified;
+    /// The date is too young to be the only one of its second, so it is a weak validator
+    /// (section 8.8.2.2).
+    bool is_recent = false;
+};
+
+/// What the preconditions make of a request.
+enum class Precondition : unsigned char {
+    passed,       ///< go on
+    not_modified, ///< 304
+    failed,       ///< 412
+};
+
+/// If-Match, If-Unmodified-Since, If-None-Match and If-Modified-Since in the order of RFC 9110
+/// section 13.2.2, for a resource that exists. `now` decides the century of obsolete dates.
+Precondition evaluate_preconditions(
+    const Fields& fields, Method method, const Validators& validators,
+    std::chrono::system_clock::time_point now) noexcept;
+
+/// False when an If-Range says that the Range beside it is to be ignored (RFC 9110 section
+/// 13.1.5); true without If-Range.
+bool if_range_passes(
+    const Fields& fields, const Validators& validators,
+    std::chrono::system_clock::time_point now) noexcept;
+
+/// True when a list of entity tags, or "*", has this one. Weak comparison ignores W/; the strong
+/// one never matches a weak tag (RFC 9110 section 8.8.3.2). A list ends where it is malformed.
+enum class EtagComparison : unsigned char { strong, weak };
+bool etag_list_has(
+    std::string_view list, std::string_view etag, EtagComparison comparison) noexcept;
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/range.hpp
+
+// Byte ranges (RFC 9110 section 14): what a Range field asks of a representation of known size,
+// merged and bounded so that no request can make the answer larger than the whole, and the framing
+// of multipart/byteranges.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// A part of a representation; never empty.
+struct ByteRange {
+    std::uint64_t first = 0;
+    std::uint64_t size = 0;
+};
+
+/// What a Range field comes to.
+struct RangeSelection {
+    enum class Kind : unsigned char {
+        whole,         ///< no Range, or one to be ignored: 200
+        partial,       ///< 206 with `ranges`: one, or several as multipart/byteranges
+        unsatisfiable, ///< 416
+    };
+    Kind kind = Kind::whole;
+    std::vector<ByteRange> ranges; ///< in the order asked for, none overlapping
+};
+
+/// More ranges than this in one field are ignored: the whole is cheaper for both sides (RFC 9110
+/// section 14.2).
+inline constexpr std::size_t max_ranges = 32;
+
+/// Reads a Range field for a representation of `size` bytes. Malformed fields, other units and too
+/// many ranges select the whole. Ranges that overlap, or lie closer together than a part's head is
+/// long, become one (RFC 9110 section 15.3.7.2).
+RangeSelection select_ranges(std::string_view field, std::uint64_t size);
+
+/// "bytes 0-4/10": the Content-Range of a part.
+std::string content_range(const ByteRange& range, std::uint64_t size);
+/// "bytes */10": the Content-Range of a 416.
+std::string unsatisfied_range(std::uint64_t size);
+
+/// Frames the parts of a multipart/byteranges answer (RFC 9110 section 14.6).
+class MultipartRanges {
+public:
+    /// `boundary` must not occur in the content: random bytes, as token characters. `type` is the
+    /// Content-Type of each part. Both must outlive the object.
+    MultipartRanges(std::string_view boundary, std::string_view type, std::uint64_t size) noexcept
+        : boundary_(boundary), type_(type), size_(size) {}
+
+    /// "multipart/byteranges; boundary=...": the answer's own Content-Type.
+    std::string content_type() const;
+    /// What stands before the bytes of that part.
+    std::string part_head(const ByteRange& range) const;
+    /// What stands behind the last part.
+    std::string end() const;
+
+private:
+    std::string_view boundary_;
+    std::string_view type_;
+    std::uint64_t size_;
+};
 
 PORTHOLE_NAMESPACE_END
 
@@ -2003,7 +2280,6 @@ PORTHOLE_NAMESPACE_END
 // one place through which a name or a value reaches the wire, and sending them is one copy.
 
 #include <type_traits>
-#include <utility>
 
 PORTHOLE_NAMESPACE_BEGIN
 
@@ -2743,6 +3019,527 @@ void write_common_log(const AccessRecord& record, std::string& into);
 
 /// Appends `text` with those bytes escaped.
 void escape_for_log(std::string_view text, std::string& into);
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/asset.hpp
+
+// What the build writes for each file that it bakes into a program. Generated sources include
+// nothing else of the library, so that a folder of a thousand files compiles in seconds; hence the
+// plain pointers. All of it is constant data: nothing runs before main() to set it up.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// Bytes that live as long as the program.
+struct AssetBytes {
+    const void* data = nullptr; ///< null when there are none
+    std::size_t size = 0;
+};
+
+/// For how long a browser may keep a file.
+enum class AssetCaching : unsigned char {
+    by_name,    ///< for ever when its name holds a hash of its content, else as revalidate
+    revalidate, ///< `no-cache`: it asks each time, and mostly hears that nothing has changed
+    immutable,  ///< for ever: the name changes with the content
+};
+
+/// One file. Strings end with a zero byte.
+struct Asset {
+    const char* path;       ///< below the mount, decoded, beginning with '/'
+    const char* media_type; ///< null: by the path's extension, see media_type_of()
+    const char* etag;       ///< an opaque-tag without its quotes: a part of the content's SHA-256
+    AssetBytes plain;
+    AssetBytes gzip;   ///< the same content with `Content-Encoding: gzip`
+    AssetBytes brotli; ///< ... with `Content-Encoding: br`
+    AssetCaching caching;
+};
+
+/// All files of one folder.
+struct AssetTable {
+    const Asset* const* assets; ///< sorted by path, as bytes
+    std::size_t size;
+    /// The path of the asset that answers where there is none, for programs in the browser that
+    /// make up their own paths; null: 404.
+    const char* fallback;
+    /// The folder itself, for development: files are read from there as long as it exists. Null:
+    /// the baked bytes are served.
+    const char* directory;
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/assets.hpp
+
+// Files that the build has baked into the program, with porthole_embed_assets() for CMake or
+// tools/embed_assets.py; docs/assets.md tells how. The generated header gives
+//
+//     server.mount("/", app_assets::bundle());
+//
+// Conditional requests, ranges and compressed copies; every byte is sent from where it lies in the
+// program. In development builds the same line reads the folder instead, and browsers reload their
+// page when a file in it has changed.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// Serves a table, which the generated bundle() hands over; it must live as long as the server.
+/// With AssetTable::directory the files are read from that folder when it can be opened.
+std::unique_ptr<Mount> assets(const AssetTable& table);
+
+namespace detail {
+
+/// Content that lies in constant memory, or parts of it with text in front of each.
+class MemorySource final : public BodySource {
+public:
+    struct Part {
+        std::string text;
+        std::string_view bytes;
+    };
+    explicit MemorySource(std::string_view bytes) { parts_.push_back({{}, bytes}); }
+    explicit MemorySource(std::vector<Part> parts) noexcept : parts_(std::move(parts)) {}
+
+    std::optional<std::uint64_t> size() const override;
+    std::optional<std::string_view> whole() const override;
+    Piece pull(char* into, std::size_t capacity) override;
+
+private:
+    std::vector<Part> parts_;
+    std::size_t at_ = 0;   ///< the part that is being sent
+    std::size_t sent_ = 0; ///< of its text and bytes together
+};
+
+/// Serves the baked bytes.
+class AssetBundle final : public Mount {
+public:
+    explicit AssetBundle(const AssetTable& table) noexcept;
+    Error attach(Server& server) override;
+    void handle(const Request& request, Response& response) override;
+
+private:
+    const Asset* find(std::string_view path) const noexcept;
+    bool redirect_to_directory(const Request& request, Response& response) const;
+    void send(const Asset& asset, const Request& request, Response& response) const;
+    void
+    send_parts(const Asset& asset, const std::vector<ByteRange>& ranges, Response& response) const;
+
+    AssetTable table_;
+};
+
+/// Serves the folder that a table was made from, through files(), and tells pages to reload.
+class DiskAssets final : public Mount {
+public:
+    explicit DiskAssets(const AssetTable& table);
+    ~DiskAssets() override;
+    Error attach(Server& server) override;
+    void handle(const Request& request, Response& response) override;
+
+private:
+    struct Watch;
+    void add_script(const Request& request, Response& response) const;
+
+    AssetTable table_;
+    std::unique_ptr<Mount> files_;
+    AssetBundle baked_;
+    std::unique_ptr<Watch> watch_; ///< null when the folder is not there: baked_ answers
+};
+
+/// The path of a request for use in a Location or a page: encoded, and never of another origin.
+std::string encode_request_path(std::string_view path);
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files.hpp
+
+// Static files from a directory:
+//
+//     server.mount("/", porthole::files("web/dist", porthole::FilesOptions{}.spa("index.html")));
+//
+// Conditional requests, ranges, precompressed siblings, index files; by default no listing and no
+// dotfiles. What is opened lies beneath the directory, whatever names and links say. Nothing waits
+// for a slow reader: contents leave in bounded pieces.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+class FilesMount;
+}
+
+/// How a directory is served. Setters return the options, for chaining.
+class FilesOptions {
+public:
+    /// Names tried for a path that ends in '/', in order; "index.html" by default.
+    FilesOptions& index(std::vector<std::string> names) {
+        index_ = std::move(names);
+        return *this;
+    }
+    /// For single-page applications: this file answers navigations to paths that do not exist and
+    /// whose last part has no extension.
+    FilesOptions& spa(std::string_view name) {
+        spa_ = name;
+        return *this;
+    }
+    /// A page with the names, sizes and dates of a directory without an index file, as HTML or,
+    /// by Accept, as JSON. Off by default.
+    FilesOptions& listing(bool is_on = true) {
+        has_listing_ = is_on;
+        return *this;
+    }
+    /// How many entries a listing shows at the most.
+    FilesOptions& max_listed_entries(std::size_t count) {
+        max_listed_entries_ = count;
+        return *this;
+    }
+    /// The Content-Type for an extension without its dot, in any case; beats the built-in one.
+    FilesOptions& media_type(std::string_view extension, std::string_view type);
+    /// Serves, and lists, names that begin with a dot. Off by default.
+    FilesOptions& dotfiles(bool is_on = true) {
+        has_dotfiles_ = is_on;
+        return *this;
+    }
+    /// Answers with NAME.br or NAME.gz beside NAME when the client accepts that and the sibling is
+    /// not older than NAME. On by default.
+    FilesOptions& precompressed(bool is_on) {
+        has_precompressed_ = is_on;
+        return *this;
+    }
+    /// Refuses names that mean something else on Windows, such as "con.txt", "a:b" and "name.". On
+    /// by default on Windows only.
+    FilesOptions& portable_names(bool is_on = true) {
+        portable_names_ = is_on;
+        return *this;
+    }
+    /// Cache-Control for whatever is not immutable; "no-cache" by default, with which a browser
+    /// asks each time and mostly gets a 304.
+    FilesOptions& cache_control(std::string_view value) {
+        cache_control_ = value;
+        return *this;
+    }
+    /// Which names never change their content and may be kept for a year. By default those with a
+    /// hash in them as bundlers write it ("app.3f2a9c1b.js"), pages excepted.
+    FilesOptions& immutable(std::function<bool(std::string_view name)> is_immutable) {
+        is_immutable_ = std::move(is_immutable);
+        return *this;
+    }
+    /// How many files are kept open for repeated requests; 0 keeps none. On Windows, where that
+    /// keeps others from replacing the files, the default is 0.
+    FilesOptions& max_open_files(std::size_t count) {
+        max_open_files_ = count;
+        return *this;
+    }
+    /// For how long a kept file's name is not looked up again. What happens to the file itself is
+    /// seen at once.
+    FilesOptions& recheck_after(std::chrono::milliseconds time) {
+        recheck_after_ = time;
+        return *this;
+    }
+    /// Runs before each request to these files, in the order added.
+    FilesOptions& before(BeforeHook hook) {
+        before_.push_back(std::move(hook));
+        return *this;
+    }
+    /// Looks names up part by part even where the system can do it in one call. For tests.
+    FilesOptions& step_by_step(bool is_on = true) {
+        is_step_by_step_ = is_on;
+        return *this;
+    }
+
+private:
+    friend class detail::FilesMount;
+
+    static constexpr std::size_t default_listed_entries = 10'000;
+    static constexpr std::chrono::milliseconds default_recheck{1'000};
+
+    std::vector<std::string> index_{"index.html"};
+    std::string spa_;
+    std::vector<std::pair<std::string, std::string>> media_types_;
+    std::string cache_control_ = "no-cache";
+    std::function<bool(std::string_view)> is_immutable_;
+    std::vector<BeforeHook> before_;
+    std::size_t max_listed_entries_ = default_listed_entries;
+    std::optional<std::size_t> max_open_files_;
+    std::chrono::milliseconds recheck_after_ = default_recheck;
+    std::optional<bool> portable_names_;
+    bool has_listing_ = false;
+    bool has_dotfiles_ = false;
+    bool has_precompressed_ = true;
+    bool is_step_by_step_ = false;
+};
+
+/// Serves the files below `root`, a path as the operating system takes it, in UTF-8. mount()
+/// returns an error that names it when it is not there, no directory, or not readable.
+std::unique_ptr<Mount> files(std::string_view root, FilesOptions options = {});
+
+/// Answers a GET or HEAD with one file, wherever it lies: preconditions and ranges included. The
+/// path is the program's own: never build it from what a request says, mount files() for that.
+void send_file(const Request& request, Response& response, std::string_view path);
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_cache.hpp
+
+// Open files, each with what its answers need to know, and a small bounded store of those that
+// were asked for lately, so that a repeated request costs no open.
+
+#include <map>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// A regular file that is open. Shared by the store and the answers that are being sent.
+struct OpenFile {
+    /// Whether NAME.br, say, lies beside it.
+    enum class Sibling : unsigned char { unknown, absent, present };
+
+    File file;
+    FileInfo info;
+    std::string type;          ///< Content-Type
+    std::string cache_control; ///< Cache-Control
+    std::string etag;          ///< strong, with its quotes
+    std::string last_modified;
+    Sibling brotli = Sibling::unknown;
+    Sibling gzip = Sibling::unknown;
+    TimePoint looked_up{}; ///< when its name led here
+
+    /// Writes etag and last_modified anew from `info`.
+    void describe();
+};
+
+/// By name, at most so many; the least recently used goes first.
+class OpenFileCache {
+public:
+    OpenFileCache(std::size_t max_files, Duration recheck_after) noexcept
+        : max_files_(max_files), recheck_after_(recheck_after) {}
+
+    /// The file of that name if it is kept and still the one that the name stands for. One fstat;
+    /// a file that was changed meanwhile comes with what is true now.
+    std::shared_ptr<OpenFile> find(std::string_view name, TimePoint now);
+    void keep(std::string_view name, const std::shared_ptr<OpenFile>& file);
+    void forget(std::string_view name);
+    std::size_t size() const noexcept { return files_.size(); }
+
+private:
+    struct Entry {
+        std::shared_ptr<OpenFile> file;
+        std::uint64_t used = 0;
+    };
+    std::map<std::string, Entry, std::less<>> files_;
+    std::uint64_t uses_ = 0;
+    std::size_t max_files_;
+    Duration recheck_after_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_listing.hpp
+
+// The page that shows a directory. Entries are read and sorted a few at a time, so that a large
+// directory costs a frame no more than a large file does.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+struct ListingOptions {
+    bool is_json = false;
+    bool has_dotfiles = false;
+    bool is_portable = false; ///< leaves out what would not be served
+    bool has_parent = false;  ///< a link to the directory above
+    std::size_t max_entries = 0;
+};
+
+/// Bytes as HTML text; what is not UTF-8 becomes U+FFFD.
+void append_html(std::string_view text, std::string& into);
+/// Bytes as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD.
+void append_json(std::string_view text, std::string& into);
+
+class ListingSource final : public BodySource {
+public:
+    /// `directory` is open, and called `name` beneath `root`. `title` is what the page calls it.
+    ListingSource(
+        std::shared_ptr<const Directory> root, File directory, std::string_view name,
+        std::string_view title, const ListingOptions& options);
+    Piece pull(char* into, std::size_t capacity) override;
+
+private:
+    enum class Phase : unsigned char { reading, rows, done };
+
+    void read_entries();
+    void take_entry(DirectoryEntry entry);
+    void write_begin();
+    void write_html_row(const DirectoryEntry& entry);
+    void write_json_row(const DirectoryEntry& entry);
+    void write_end();
+
+    std::shared_ptr<const Directory> root_;
+    std::unique_ptr<DirectoryReader> reader_;
+    std::string name_;
+    std::string title_;
+    ListingOptions options_;
+    std::vector<DirectoryEntry> entries_; ///< a heap, the next one to be shown on top
+    std::string text_;                    ///< written and not yet pulled
+    bool is_cut_ = false;
+    bool has_rows_ = false;
+    Phase phase_ = Phase::reading;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_mount.hpp
+
+// What serves a directory: from a request's path to an open file, and from there to an answer.
+
+// porthole/ext/files_path.hpp
+
+// From a request's path to the name of a file, and what a name says about the file. Every rule
+// that refuses a path without asking the system stands here; all of it is pure.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What there is to say about a path before any file is looked for.
+enum class PathVerdict : unsigned char {
+    fine,
+    malformed, ///< 400: no path that this library would ever make
+    hidden,    ///< 404: a name that is not served here
+};
+
+struct PathRules {
+    bool allows_dotfiles = false;
+    bool is_portable = false; ///< refuse what Windows would take for something else
+};
+
+/// Longer paths are refused: what common systems take.
+inline constexpr std::size_t max_file_path = 4096;
+
+/// Judges the raw target of a request: an encoded slash or backslash is refused wherever it
+/// stands, since decoding would move what it separates.
+PathVerdict check_raw_path(std::string_view target) noexcept;
+/// Judges a decoded path that begins with '/'. Empty parts, but for the last, dot segments,
+/// controls and backslashes are malformed.
+PathVerdict check_path(std::string_view path, const PathRules& rules) noexcept;
+/// True when Windows takes a name for what it says: no reserved characters or device names, no dot
+/// or space at its end, no short name of another one.
+bool is_portable_name(std::string_view name) noexcept;
+/// Behind the last dot of the last part, or empty. A dot in front begins no extension.
+std::string_view extension_of(std::string_view path) noexcept;
+/// True for names with a content hash as bundlers write it: "app.3f2a9c1b.js",
+/// "index-BcD3fG7h.css".
+bool has_hash_in_name(std::string_view path) noexcept;
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// A file as the content of an answer.
+struct FileContent {
+    std::shared_ptr<OpenFile> file;  ///< whose bytes are sent
+    std::shared_ptr<OpenFile> plain; ///< whose type and Cache-Control they have; mostly the same
+    std::string_view coding;         ///< Content-Encoding; empty for the plain file
+    bool varies = false;             ///< another request would get another coding
+};
+
+/// Files up to this size are read into the answer at once, so that they leave with its head.
+inline constexpr std::size_t max_inline_file = 16 * 1024;
+
+/// Answers a GET or HEAD with a file: preconditions, range, fields and content. `scratch` has room
+/// for max_inline_file bytes. False when the file has shrunk meanwhile: nothing was answered.
+bool answer_with_file(
+    const Request& request, Response& response, const FileContent& content,
+    std::chrono::system_clock::time_point now, char* scratch);
+/// What a failed lookup is to the client; no word about the path.
+void answer_open_failure(Response& response, OpenResult result);
+
+class FilesMount final : public Mount {
+public:
+    FilesMount(std::string_view root, FilesOptions options);
+    Error attach(Server& server) override;
+    void handle(const Request& request, Response& response) override;
+
+private:
+    struct Found {
+        OpenResult result = OpenResult::not_found;
+        std::shared_ptr<OpenFile> file; ///< when it is a regular file
+        File directory;                 ///< when it is a directory
+    };
+
+    bool run_hooks(const Request& request, Response& response);
+    void answer_path(const Request& request, Response& response, std::string_view path);
+    void answer_directory(const Request& request, Response& response, const std::string& name);
+    void answer_listing(
+        const Request& request, Response& response, const std::string& name, File directory);
+    void answer_missing(const Request& request, Response& response, std::string_view path);
+    void answer_file(
+        const Request& request, Response& response, const std::string& name,
+        std::shared_ptr<OpenFile> file);
+    Found find(const std::string& name);
+    std::shared_ptr<OpenFile>
+    find_sibling(const std::string& name, const OpenFile& plain, OpenFile::Sibling& state);
+    void choose_coding(const Request& request, const std::string& name, FileContent& content);
+    std::string_view type_of(std::string_view name) const noexcept;
+    bool is_immutable(std::string_view name) const;
+
+    std::string path_;
+    FilesOptions options_;
+    PathRules rules_;
+    std::shared_ptr<const Directory> root_;
+    SystemClock system_clock_;
+    Clock* clock_ = nullptr;
+    OpenFileCache cache_;
+    std::unique_ptr<char[]> scratch_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_source.hpp
+
+// A file's content, or parts of it, as a body source of known size. The size is what the file had
+// when the answer began: one that has shrunk since breaks the answer off, and what it has grown by
+// is not sent.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class FileSource final : public BodySource {
+public:
+    /// Text, and bytes of the file behind it.
+    struct Part {
+        std::string text;
+        ByteRange range;
+    };
+    FileSource(std::shared_ptr<const OpenFile> file, std::vector<Part> parts);
+
+    std::optional<std::uint64_t> size() const override { return size_; }
+    Piece pull(char* into, std::size_t capacity) override;
+    std::uint64_t file_piece(FilePiece& piece) override;
+    void skip(std::uint64_t bytes) override;
+
+private:
+    bool is_at_end() const noexcept { return at_ == parts_.size(); }
+    void leave_finished_parts() noexcept;
+
+    std::shared_ptr<const OpenFile> file_;
+    std::vector<Part> parts_;
+    std::uint64_t size_ = 0;
+    std::size_t at_ = 0;           ///< the part that is being sent
+    std::size_t text_sent_ = 0;    ///< of its text
+    std::uint64_t bytes_sent_ = 0; ///< of its range
+};
+
+} // namespace detail
 
 PORTHOLE_NAMESPACE_END
 
@@ -5997,11 +6794,14 @@ namespace detail {
 class PipeSignalHold {
 public:
     PipeSignalHold() noexcept {
-        sigset_t pending;
         sigemptyset(&pipe_);
         sigaddset(&pipe_, SIGPIPE);
-        was_pending_ = ::sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
         is_held_ = ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_) == 0;
+        // Only a signal that was held back before can have been waiting.
+        if (is_held_ && sigismember(&before_, SIGPIPE) == 1) {
+            sigset_t pending;
+            was_pending_ = ::sigpending(&pending) != 0 || sigismember(&pending, SIGPIPE) == 1;
+        }
     }
     PipeSignalHold(const PipeSignalHold&) = delete;
     PipeSignalHold& operator=(const PipeSignalHold&) = delete;
@@ -6010,7 +6810,7 @@ public:
             static_cast<void>(::pthread_sigmask(SIG_SETMASK, &before_, nullptr));
         }
     }
-    /// The call has failed with EPIPE.
+    /// The call has failed, or sent less than it was to: also when it broke half-way.
     void take_signal() noexcept {
         const timespec at_once{};
         if (is_held_ && !was_pending_) {
@@ -6036,14 +6836,14 @@ PORTHOLE_FN IoResult send_file_bytes(
     for (int attempt = 0; attempt < max_interrupts; ++attempt) {
         off_t at = static_cast<off_t>(offset);
         const ssize_t sent = ::sendfile(native(socket), static_cast<int>(file), &at, most);
+        const int code = errno;
+        if (sent < 0 || static_cast<std::size_t>(sent) < most) {
+            hold.take_signal();
+        }
         if (sent >= 0) {
             result.status = sent == 0 ? IoStatus::end : IoStatus::ok;
             result.bytes = static_cast<std::size_t>(sent);
             return result;
-        }
-        const int code = errno;
-        if (code == EPIPE) {
-            hold.take_signal();
         }
         if (code != EINTR) {
             // EINVAL and ENOSYS: this kind of file cannot be sent so; the connection is fine.
@@ -6082,6 +6882,667 @@ send_file_bytes(NativeHandle, NativeHandle, std::uint64_t, std::size_t) noexcept
     IoResult result;
     result.status = IoStatus::failed;
     return result;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/file_posix.inl
+
+// Files on POSIX systems. Where Linux has openat2() the kernel keeps a lookup beneath the root;
+// elsewhere each part of a name is opened by itself with O_NOFOLLOW, and links are followed here,
+// inside the root, with ".." going back to a descriptor that is still open.
+
+#if !defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Never blocks in open, never becomes the terminal of this process, never goes to a child.
+inline constexpr int file_flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+
+// What a directory needs to be opened for while it is only passed through: searching.
+#if defined(O_PATH)
+inline constexpr int step_flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+#elif defined(O_SEARCH)
+inline constexpr int step_flags = O_SEARCH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+#else
+inline constexpr int step_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+#endif
+
+inline int native_file(const File& file) noexcept {
+    return static_cast<int>(file.handle());
+}
+
+inline OpenResult classify_open_error(int code) noexcept {
+    switch (code) {
+    case 0: return OpenResult::ok;
+    case EACCES:
+    case EPERM: return OpenResult::denied;
+    case ENAMETOOLONG: return OpenResult::too_long;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM: return OpenResult::exhausted;
+    default: return OpenResult::not_found;
+    }
+}
+
+/// openat() that goes on after a signal. -1 with errno.
+inline int open_at(int directory, const char* name, int flags) noexcept {
+    for (int attempt = 0; attempt < max_interrupts; ++attempt) {
+        const int descriptor = ::openat(directory, name, flags);
+        if (descriptor >= 0 || errno != EINTR) {
+            return descriptor;
+        }
+    }
+    return -1;
+}
+
+#if defined(SYS_openat2)
+/// The kernel's struct open_how and the two of its flags that matter here.
+struct OpenHow {
+    std::uint64_t flags;
+    std::uint64_t mode;
+    std::uint64_t resolve;
+};
+inline constexpr std::uint64_t resolve_no_magic_links = 0x02;
+inline constexpr std::uint64_t resolve_beneath = 0x08;
+
+inline int open_beneath_at(int directory, const char* name) noexcept {
+    OpenHow how{};
+    how.flags = static_cast<std::uint64_t>(file_flags);
+    how.resolve = resolve_beneath | resolve_no_magic_links;
+    for (int attempt = 0; attempt < max_interrupts; ++attempt) {
+        const long descriptor = ::syscall(SYS_openat2, directory, name, &how, sizeof how);
+        if (descriptor >= 0 || errno != EINTR) {
+            return static_cast<int>(descriptor);
+        }
+    }
+    return -1;
+}
+#else
+inline int open_beneath_at(int, const char*) noexcept {
+    errno = ENOSYS;
+    return -1;
+}
+#endif
+
+// The one field whose name differs between the systems.
+template <class Stat>
+auto mtime_of(const Stat& stat, int) noexcept -> decltype(stat.st_mtim) {
+    return stat.st_mtim;
+}
+template <class Stat>
+auto mtime_of(const Stat& stat, long) noexcept -> decltype(stat.st_mtimespec) {
+    return stat.st_mtimespec;
+}
+
+inline std::int64_t mtime_ns_of(const struct stat& stat) noexcept {
+    constexpr std::int64_t second = 1'000'000'000;
+    constexpr std::int64_t last_second = INT64_MAX / second - 1;
+    const auto time = mtime_of(stat, 0);
+    const auto seconds = static_cast<std::int64_t>(time.tv_sec);
+    const std::int64_t bounded = seconds > last_second    ? last_second
+                                 : seconds < -last_second ? -last_second
+                                                          : seconds;
+    return bounded * second + static_cast<std::int64_t>(time.tv_nsec);
+}
+
+PORTHOLE_FN void File::close() noexcept {
+    if (is_open()) {
+        static_cast<void>(::close(static_cast<int>(handle_)));
+        handle_ = invalid_handle;
+    }
+}
+
+PORTHOLE_FN bool File::read_info(FileInfo& info) const noexcept {
+    struct stat stat {};
+    if (::fstat(native_file(*this), &stat) != 0
+        || (!S_ISREG(stat.st_mode) && !S_ISDIR(stat.st_mode)) || stat.st_size < 0) {
+        return false;
+    }
+    info.is_directory = S_ISDIR(stat.st_mode);
+    info.is_unlinked = stat.st_nlink == 0;
+    info.volume = static_cast<std::uint64_t>(stat.st_dev);
+    info.inode = static_cast<std::uint64_t>(stat.st_ino);
+    info.size = static_cast<std::uint64_t>(stat.st_size);
+    info.mtime_ns = mtime_ns_of(stat);
+    return true;
+}
+
+PORTHOLE_FN std::size_t
+File::read_at(std::uint64_t offset, char* into, std::size_t capacity) const noexcept {
+    std::size_t done = 0;
+    int interrupts = 0;
+    while (done < capacity) {
+        const ssize_t count = ::pread(
+            native_file(*this), into + done, capacity - done, static_cast<off_t>(offset + done));
+        if (count > 0) {
+            done += static_cast<std::size_t>(count);
+        } else if (count == 0 || errno != EINTR || ++interrupts == max_interrupts) {
+            break;
+        }
+    }
+    return done;
+}
+
+struct DirectoryReader::State {
+    ~State() {
+        if (stream != nullptr) {
+            static_cast<void>(::closedir(stream));
+        }
+    }
+    DIR* stream = nullptr;
+};
+
+PORTHOLE_FN DirectoryReader::DirectoryReader(File directory) : state_(new State) {
+    state_->stream = ::fdopendir(native_file(directory));
+    if (state_->stream != nullptr) {
+        static_cast<void>(directory.release()); // the stream closes it
+    }
+}
+
+PORTHOLE_FN DirectoryReader::~DirectoryReader() = default;
+
+PORTHOLE_FN bool DirectoryReader::next(DirectoryEntry& entry) {
+    if (state_->stream == nullptr) {
+        return false;
+    }
+    while (const dirent* found = ::readdir(state_->stream)) {
+        const std::string_view name = found->d_name;
+        struct stat stat {};
+        if (name == "." || name == ".."
+            || ::fstatat(::dirfd(state_->stream), found->d_name, &stat, AT_SYMLINK_NOFOLLOW) != 0) {
+            continue; // deleted meanwhile
+        }
+        entry.name = name;
+        entry.is_link = S_ISLNK(stat.st_mode);
+        entry.is_directory = S_ISDIR(stat.st_mode);
+        entry.is_regular = S_ISREG(stat.st_mode);
+        entry.size = stat.st_size > 0 ? static_cast<std::uint64_t>(stat.st_size) : 0;
+        entry.mtime_ns = mtime_ns_of(stat);
+        return true;
+    }
+    return false;
+}
+
+PORTHOLE_FN Directory::Directory() = default;
+PORTHOLE_FN Directory::Directory(Directory&& other) noexcept = default;
+PORTHOLE_FN Directory& Directory::operator=(Directory&& other) noexcept = default;
+PORTHOLE_FN Directory::~Directory() = default;
+
+inline Error directory_error(std::string_view call, std::string_view path, int code) {
+    const std::string_view advice =
+        code == ENOENT    ? "create the directory first, or start the program where it lies"
+        : code == ENOTDIR ? "name a directory"
+        : code == EACCES  ? "this user may not read it"
+                          : std::string_view();
+    const ErrorCode kind = code == ENOTDIR ? ErrorCode::bad_path : classify_socket_error(code);
+    return Error(kind, call, path, advice).with_system(code, system_text(code));
+}
+
+struct FreeMemory {
+    void operator()(char* memory) const noexcept { std::free(memory); }
+};
+
+PORTHOLE_FN Error
+Directory::open(std::string_view path, std::string_view call, Lookup lookup, Directory& directory) {
+    const std::string name(path);
+    if (name.find('\0') != std::string::npos) {
+        return directory_error(call, path, ENOENT);
+    }
+    Directory made;
+    made.root_ = File(::open(name.c_str(), file_flags | O_DIRECTORY));
+    if (!made.root_.is_open()) {
+        return directory_error(call, path, errno);
+    }
+    const std::unique_ptr<char, FreeMemory> real(::realpath(name.c_str(), nullptr));
+    made.real_path_ = real ? real.get() : "";
+    // Readable and not searchable: every file in it would be refused.
+    const File probe(open_at(native_file(made.root_), ".", file_flags | O_DIRECTORY));
+    if (!probe.is_open()) {
+        return directory_error(call, path, errno);
+    }
+    if (lookup == Lookup::automatic) {
+        const File direct(open_beneath_at(native_file(made.root_), "."));
+        made.opens_directly_ = direct.is_open(); // an old kernel, or a sandbox that forbids it
+    }
+    directory = std::move(made);
+    return {};
+}
+
+/// One lookup, part by part. `pending` holds what is still to be walked, `passed` the directories
+/// that it has come through, the root left out.
+struct Directory::Walk {
+    const Directory& directory;
+    std::string pending;
+    std::vector<File> passed;
+    int links = 0;
+
+    int here() const noexcept {
+        return native_file(passed.empty() ? directory.root_ : passed.back());
+    }
+    std::string take_part();
+    OpenResult step(const std::string& part, File& file);
+    OpenResult follow_link(const std::string& part);
+};
+
+PORTHOLE_FN std::string Directory::Walk::take_part() {
+    const std::size_t end = pending.find('/');
+    std::string part = pending.substr(0, end);
+    const std::size_t next =
+        pending.find_first_not_of('/', end == std::string::npos ? pending.size() : end);
+    pending.erase(0, next == std::string::npos ? pending.size() : next);
+    return part;
+}
+
+/// Puts a link's target before what is still to be walked. not_found when it leads out, or when it
+/// is no link at all.
+PORTHOLE_FN OpenResult Directory::Walk::follow_link(const std::string& part) {
+    constexpr std::size_t max_target = 4096;
+    if (++links > max_followed_links) {
+        return OpenResult::not_found;
+    }
+    char bytes[max_target];
+    const ssize_t size = ::readlinkat(here(), part.c_str(), bytes, sizeof bytes);
+    if (size <= 0 || static_cast<std::size_t>(size) == sizeof bytes
+        || pending.size() > max_target) {
+        return OpenResult::not_found;
+    }
+    std::string_view target(bytes, static_cast<std::size_t>(size));
+    if (target[0] == '/') {
+        // An absolute link back into the root is walked from the root.
+        const std::string& root = directory.real_path_;
+        if (root.empty() || target.substr(0, root.size()) != root
+            || (root != "/" && target.size() > root.size() && target[root.size()] != '/')) {
+            return OpenResult::not_found;
+        }
+        target.remove_prefix(root.size());
+        const std::size_t begin = target.find_first_not_of('/');
+        target.remove_prefix(begin == std::string_view::npos ? target.size() : begin);
+        passed.clear();
+    }
+    pending.insert(0, pending.empty() ? "" : "/");
+    pending.insert(0, target);
+    return OpenResult::ok;
+}
+
+/// Opens one part. `file` is open when it was the last.
+PORTHOLE_FN OpenResult Directory::Walk::step(const std::string& part, File& file) {
+    constexpr std::size_t max_depth = 64;
+    if (part == ".." && passed.empty()) {
+        return OpenResult::not_found; // out of the root
+    }
+    if (part == "..") {
+        passed.pop_back();
+        return OpenResult::ok;
+    }
+    if (part.empty() || part == ".") {
+        return OpenResult::ok;
+    }
+    const bool is_last = pending.empty();
+    File opened(open_at(here(), part.c_str(), is_last ? file_flags | O_NOFOLLOW : step_flags));
+    if (!opened.is_open()) {
+        const int code = errno;
+        // What the systems say about a link that was not to be followed.
+        const bool may_be_link =
+            code == ELOOP || code == EMLINK || code == ENOTDIR || code == EACCES || code == ENXIO;
+        if (may_be_link && follow_link(part) == OpenResult::ok) {
+            return OpenResult::ok;
+        }
+        return classify_open_error(code);
+    }
+    if (is_last) {
+        file = std::move(opened);
+        return OpenResult::ok;
+    }
+    if (passed.size() == max_depth) {
+        return OpenResult::not_found;
+    }
+    passed.push_back(std::move(opened));
+    return OpenResult::ok;
+}
+
+PORTHOLE_FN OpenResult Directory::open_by_steps(std::string_view name, File& file) const {
+    Walk walk{*this, std::string(name), {}, 0};
+    while (!walk.pending.empty()) {
+        const OpenResult result = walk.step(walk.take_part(), file);
+        if (result != OpenResult::ok || file.is_open()) {
+            return result;
+        }
+    }
+    // A link that ended in "..", ".", or at the root: the directory itself.
+    file = File(open_at(walk.here(), ".", file_flags | O_DIRECTORY));
+    return file.is_open() ? OpenResult::ok : classify_open_error(errno);
+}
+
+PORTHOLE_FN OpenResult Directory::open_directly(const std::string& name, File& file) const {
+    file = File(open_beneath_at(native_file(root_), name.empty() ? "." : name.c_str()));
+    if (file.is_open()) {
+        return OpenResult::ok;
+    }
+    const int code = errno;
+    // EXDEV: an absolute link, which may well lead back inside. EAGAIN: something on the way was
+    // renamed meanwhile.
+    return code == EXDEV || code == EAGAIN ? open_by_steps(name, file) : classify_open_error(code);
+}
+
+PORTHOLE_FN OpenResult
+Directory::open_beneath(std::string_view name, File& file, FileInfo& info) const {
+    File opened;
+    const OpenResult result =
+        opens_directly_ ? open_directly(std::string(name), opened) : open_by_steps(name, opened);
+    if (result != OpenResult::ok) {
+        return result;
+    }
+    if (!opened.read_info(info)) {
+        return OpenResult::not_found;
+    }
+    file = std::move(opened);
+    return OpenResult::ok;
+}
+
+PORTHOLE_FN OpenResult open_path(std::string_view path, File& file, FileInfo& info) {
+    if (path.find('\0') != std::string_view::npos) {
+        return OpenResult::not_found;
+    }
+    File opened(open_at(AT_FDCWD, std::string(path).c_str(), file_flags));
+    if (!opened.is_open()) {
+        return classify_open_error(errno);
+    }
+    if (!opened.read_info(info)) {
+        return OpenResult::not_found;
+    }
+    file = std::move(opened);
+    return OpenResult::ok;
+}
+
+PORTHOLE_FN bool has_windows_files() noexcept {
+    return false;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/file_windows.inl
+
+// Files on Windows: HANDLEs, wide calls, UTF-8 outside. There is no call that stays beneath a
+// directory, so a file is opened first and asked where it really lies; links and junctions that
+// lead out are then closed again unread.
+
+#include <cwchar>
+
+#if defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline HANDLE native_file(const File& file) noexcept {
+    return reinterpret_cast<HANDLE>(file.handle());
+}
+
+/// Empty for what is not UTF-8: no file has such a name.
+inline std::wstring widen(std::string_view text) {
+    const int size = static_cast<int>(text.size());
+    const int count =
+        ::MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, text.data(), size, nullptr, 0);
+    std::wstring wide(count > 0 ? static_cast<std::size_t>(count) : 0, L'\0');
+    if (count > 0) {
+        ::MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, text.data(), size, &wide[0], count);
+    }
+    return wide;
+}
+
+inline std::string narrow(const wchar_t* text, std::size_t size) {
+    const int length = static_cast<int>(size);
+    const int count = ::WideCharToMultiByte(CP_UTF8, 0, text, length, nullptr, 0, nullptr, nullptr);
+    std::string bytes(count > 0 ? static_cast<std::size_t>(count) : 0, '\0');
+    if (count > 0) {
+        ::WideCharToMultiByte(CP_UTF8, 0, text, length, &bytes[0], count, nullptr, nullptr);
+    }
+    return bytes;
+}
+
+inline OpenResult classify_file_error(DWORD code) noexcept {
+    switch (code) {
+    case ERROR_ACCESS_DENIED:
+    case ERROR_SHARING_VIOLATION:
+    case ERROR_LOCK_VIOLATION: return OpenResult::denied;
+    case ERROR_FILENAME_EXCED_RANGE: return OpenResult::too_long;
+    case ERROR_TOO_MANY_OPEN_FILES:
+    case ERROR_NO_SYSTEM_RESOURCES:
+    case ERROR_NOT_ENOUGH_MEMORY: return OpenResult::exhausted;
+    default: return OpenResult::not_found;
+    }
+}
+
+/// For reading, without getting in the way of those who write, rename or delete. The flag makes
+/// directories openable.
+inline File open_wide(const std::wstring& path) noexcept {
+    const HANDLE handle = ::CreateFileW(
+        path.c_str(), GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
+        OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, nullptr);
+    return handle == INVALID_HANDLE_VALUE ? File() : File(reinterpret_cast<NativeHandle>(handle));
+}
+
+/// Where an open file really lies, links and short names resolved; empty when it is not told.
+inline std::wstring final_path(const File& file) {
+    constexpr DWORD flags = FILE_NAME_NORMALIZED | VOLUME_NAME_DOS;
+    const DWORD needed = ::GetFinalPathNameByHandleW(native_file(file), nullptr, 0, flags);
+    std::wstring path(needed, L'\0');
+    const DWORD size =
+        needed == 0 ? 0 : ::GetFinalPathNameByHandleW(native_file(file), &path[0], needed, flags);
+    path.resize(size < needed ? size : 0);
+    return path;
+}
+
+/// True when `path` is `root` or lies beneath it. Both are final, so their case is the same.
+inline bool is_beneath(const std::wstring& path, const std::wstring& root) noexcept {
+    if (root.empty() || path.compare(0, root.size(), root) != 0) {
+        return false;
+    }
+    return path.size() == root.size() || root.back() == L'\\' || path[root.size()] == L'\\';
+}
+
+/// FILETIME counts 100 ns since 1601.
+inline std::int64_t to_unix_ns(std::int64_t file_time) noexcept {
+    constexpr std::int64_t ticks_before_1970 = 116'444'736'000'000'000;
+    constexpr std::int64_t ns_per_tick = 100;
+    return (file_time - ticks_before_1970) * ns_per_tick;
+}
+
+inline std::uint64_t join_words(DWORD high, DWORD low) noexcept {
+    constexpr unsigned word_bits = 32;
+    return (static_cast<std::uint64_t>(high) << word_bits) | low;
+}
+
+PORTHOLE_FN void File::close() noexcept {
+    if (is_open()) {
+        static_cast<void>(::CloseHandle(native_file(*this)));
+        handle_ = invalid_handle;
+    }
+}
+
+PORTHOLE_FN bool File::read_info(FileInfo& info) const noexcept {
+    BY_HANDLE_FILE_INFORMATION found{};
+    if (::GetFileType(native_file(*this)) != FILE_TYPE_DISK
+        || ::GetFileInformationByHandle(native_file(*this), &found) == 0) {
+        return false;
+    }
+    info.is_directory = (found.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+    info.is_unlinked = found.nNumberOfLinks == 0;
+    info.volume = found.dwVolumeSerialNumber;
+    info.inode = join_words(found.nFileIndexHigh, found.nFileIndexLow);
+    info.size = join_words(found.nFileSizeHigh, found.nFileSizeLow);
+    info.mtime_ns = to_unix_ns(static_cast<std::int64_t>(
+        join_words(found.ftLastWriteTime.dwHighDateTime, found.ftLastWriteTime.dwLowDateTime)));
+    return true;
+}
+
+PORTHOLE_FN std::size_t
+File::read_at(std::uint64_t offset, char* into, std::size_t capacity) const noexcept {
+    constexpr std::size_t most = 1024 * 1024 * 1024;
+    constexpr unsigned word_bits = 32;
+    std::size_t done = 0;
+    while (done < capacity) {
+        const std::uint64_t at = offset + done;
+        const std::size_t wanted = capacity - done < most ? capacity - done : most;
+        OVERLAPPED place{};
+        place.Offset = static_cast<DWORD>(at);
+        place.OffsetHigh = static_cast<DWORD>(at >> word_bits);
+        DWORD count = 0;
+        if (::ReadFile(native_file(*this), into + done, static_cast<DWORD>(wanted), &count, &place)
+                == 0
+            || count == 0) {
+            break;
+        }
+        done += count;
+    }
+    return done;
+}
+
+struct DirectoryReader::State {
+    File directory;
+    alignas(8) char block[8 * 1024];
+    std::size_t at = 0;
+    bool has_block = false;
+    bool has_ended = false;
+
+    /// False when there are no more.
+    bool read_block() noexcept {
+        at = 0;
+        has_block = !has_ended
+                    && ::GetFileInformationByHandleEx(
+                           native_file(directory), FileIdBothDirectoryInfo, block, sizeof block)
+                           != 0;
+        has_ended = !has_block;
+        return has_block;
+    }
+};
+
+PORTHOLE_FN DirectoryReader::DirectoryReader(File directory) : state_(new State) {
+    state_->directory = std::move(directory);
+}
+
+PORTHOLE_FN DirectoryReader::~DirectoryReader() = default;
+
+PORTHOLE_FN bool DirectoryReader::next(DirectoryEntry& entry) {
+    while (state_->has_block || state_->read_block()) {
+        const auto* found =
+            reinterpret_cast<const FILE_ID_BOTH_DIR_INFO*>(state_->block + state_->at);
+        state_->at += found->NextEntryOffset;
+        state_->has_block = found->NextEntryOffset != 0;
+        entry.name = narrow(found->FileName, found->FileNameLength / sizeof(wchar_t));
+        if (entry.name == "." || entry.name == "..") {
+            continue;
+        }
+        entry.is_link = (found->FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0;
+        entry.is_directory = (found->FileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+        entry.is_regular = !entry.is_directory;
+        entry.size = static_cast<std::uint64_t>(found->EndOfFile.QuadPart);
+        entry.mtime_ns = to_unix_ns(found->LastWriteTime.QuadPart);
+        return true;
+    }
+    return false;
+}
+
+struct Directory::Walk {};
+
+PORTHOLE_FN Directory::Directory() = default;
+PORTHOLE_FN Directory::Directory(Directory&& other) noexcept = default;
+PORTHOLE_FN Directory& Directory::operator=(Directory&& other) noexcept = default;
+PORTHOLE_FN Directory::~Directory() = default;
+
+inline Error directory_error(std::string_view call, std::string_view path, DWORD code) {
+    const bool is_missing = code == ERROR_FILE_NOT_FOUND || code == ERROR_PATH_NOT_FOUND;
+    const ErrorCode kind = is_missing                    ? ErrorCode::not_found
+                           : code == ERROR_ACCESS_DENIED ? ErrorCode::permission_denied
+                           : code == ERROR_DIRECTORY     ? ErrorCode::bad_path
+                                                         : ErrorCode::system;
+    const std::string_view advice =
+        is_missing                ? "create the directory first, or start the program where it lies"
+        : code == ERROR_DIRECTORY ? "name a directory"
+                                  : std::string_view();
+    const int system_code = static_cast<int>(code);
+    return Error(kind, call, path, advice).with_system(system_code, system_text(system_code));
+}
+
+PORTHOLE_FN Error
+Directory::open(std::string_view path, std::string_view call, Lookup lookup, Directory& directory) {
+    static_cast<void>(lookup);
+    if (path.empty() || path.find('\0') != std::string_view::npos) {
+        return directory_error(call, path, ERROR_PATH_NOT_FOUND);
+    }
+    Directory made;
+    made.root_ = open_wide(widen(path));
+    if (!made.root_.is_open()) {
+        return directory_error(call, path, ::GetLastError());
+    }
+    FileInfo info;
+    if (!made.root_.read_info(info) || !info.is_directory) {
+        return directory_error(call, path, ERROR_DIRECTORY);
+    }
+    const std::wstring real = final_path(made.root_);
+    if (real.empty()) {
+        return directory_error(call, path, ::GetLastError());
+    }
+    made.real_path_ = narrow(real.data(), real.size());
+    directory = std::move(made);
+    return {};
+}
+
+PORTHOLE_FN OpenResult
+Directory::open_beneath(std::string_view name, File& file, FileInfo& info) const {
+    constexpr std::size_t max_path = 32'000; // of "\\?\" paths, which final ones are
+    const std::wstring root = widen(real_path_);
+    std::wstring path = root;
+    if (!name.empty()) {
+        std::wstring below = widen(name);
+        for (wchar_t& c : below) {
+            c = c == L'/' ? L'\\' : c;
+        }
+        path += path.back() == L'\\' ? L"" : L"\\";
+        path += below;
+        if (below.empty() || path.size() > max_path) {
+            return below.empty() ? OpenResult::not_found : OpenResult::too_long;
+        }
+    }
+    File opened = open_wide(path);
+    if (!opened.is_open()) {
+        return classify_file_error(::GetLastError());
+    }
+    if (!opened.read_info(info) || !is_beneath(final_path(opened), root)) {
+        return OpenResult::not_found;
+    }
+    file = std::move(opened);
+    return OpenResult::ok;
+}
+
+PORTHOLE_FN OpenResult open_path(std::string_view path, File& file, FileInfo& info) {
+    if (path.empty() || path.find('\0') != std::string_view::npos) {
+        return OpenResult::not_found;
+    }
+    File opened = open_wide(widen(path));
+    if (!opened.is_open()) {
+        return classify_file_error(::GetLastError());
+    }
+    if (!opened.read_info(info)) {
+        return OpenResult::not_found;
+    }
+    file = std::move(opened);
+    return OpenResult::ok;
+}
+
+PORTHOLE_FN bool has_windows_files() noexcept {
+    return true;
 }
 
 } // namespace detail
@@ -7359,6 +8820,429 @@ media_type_parameter(std::string_view content_type, std::string_view name) noexc
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/http/accept.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// qvalue: "0" or "1", and up to three decimals (RFC 9110 section 12.4.2). -1 for anything else.
+inline int parse_quality(std::string_view text) noexcept {
+    constexpr std::size_t max_size = 5;
+    if (text.empty() || text.size() > max_size || (text[0] != '0' && text[0] != '1')
+        || (text.size() > 1 && text[1] != '.')) {
+        return -1;
+    }
+    int quality = text[0] == '1' ? max_quality : 0;
+    int unit = max_quality;
+    for (const char digit : text.substr(text.size() > 1 ? 2 : 1)) {
+        if (!ascii::is_digit(digit)) {
+            return -1;
+        }
+        unit /= 10;
+        quality += (digit - '0') * unit;
+    }
+    return quality <= max_quality ? quality : -1;
+}
+
+/// One element of an Accept list: "text/html;level=1;q=0.5".
+struct Preference {
+    std::string_view name;
+    int quality = max_quality;
+    bool has_parameters = false; ///< others than q
+};
+
+/// False when its weight is malformed: the element then says nothing.
+inline bool read_preference(std::string_view element, Preference& preference) noexcept {
+    preference = Preference{};
+    std::size_t semicolon = element.find(';');
+    preference.name = ascii::trim(element.substr(0, semicolon));
+    while (semicolon != std::string_view::npos) {
+        element.remove_prefix(semicolon + 1);
+        semicolon = element.find(';');
+        const std::string_view parameter = ascii::trim(element.substr(0, semicolon));
+        const std::size_t equals = parameter.find('=');
+        if (equals != 1 || ascii::to_lower(parameter[0]) != 'q') {
+            preference.has_parameters |= !parameter.empty();
+            continue;
+        }
+        preference.quality = parse_quality(parameter.substr(equals + 1));
+        return preference.quality >= 0;
+    }
+    return true;
+}
+
+/// Calls `visit` with each element of each line of that field.
+template <class Visit>
+void for_each_preference(const Fields& fields, std::string_view name, const Visit& visit) noexcept {
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+        const Field field = fields[i];
+        if (!ascii::equals_ignoring_case(field.name, name)) {
+            continue;
+        }
+        std::string_view rest = field.value;
+        while (const auto element = ascii::next_list_element(rest)) {
+            Preference preference;
+            if (read_preference(*element, preference)) {
+                visit(preference);
+            }
+        }
+    }
+}
+
+/// How closely a media range fits: 3 for the type itself, 2 for "text/*", 1 for "*/*", 0 not.
+inline int media_range_fit(const Preference& preference, std::string_view type) noexcept {
+    const std::string_view range = preference.name;
+    const std::size_t slash = type.find('/');
+    if (preference.has_parameters) {
+        return 0; // what is offered here has none of them
+    }
+    if (ascii::equals_ignoring_case(range, type)) {
+        return 3;
+    }
+    if (range.size() == slash + 2 && range.back() == '*'
+        && ascii::equals_ignoring_case(range.substr(0, slash + 1), type.substr(0, slash + 1))) {
+        return 2;
+    }
+    return range == "*/*" ? 1 : 0;
+}
+
+} // namespace detail
+
+PORTHOLE_FN std::optional<int>
+encoding_quality(const Fields& fields, std::string_view coding) noexcept {
+    std::optional<int> by_name;
+    std::optional<int> by_star;
+    detail::for_each_preference(
+        fields, "Accept-Encoding", [&](const detail::Preference& preference) {
+            std::string_view name = preference.name;
+            if (ascii::equals_ignoring_case(name, "x-gzip")) {
+                name.remove_prefix(std::string_view("x-").size());
+            }
+            if (ascii::equals_ignoring_case(name, coding)) {
+                by_name = preference.quality;
+            } else if (name == "*") {
+                by_star = preference.quality;
+            }
+        });
+    return by_name ? by_name : by_star;
+}
+
+PORTHOLE_FN int media_type_quality(const Fields& fields, std::string_view type) noexcept {
+    if (fields.count("Accept") == 0) {
+        return max_quality;
+    }
+    int best_fit = 0;
+    int quality = 0;
+    detail::for_each_preference(fields, "Accept", [&](const detail::Preference& preference) {
+        const int fit = detail::media_range_fit(preference, type);
+        if (fit > best_fit) {
+            best_fit = fit;
+            quality = preference.quality;
+        }
+    });
+    return quality;
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/conditional.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline constexpr std::string_view weak_prefix = "W/";
+
+inline bool is_weak_etag(std::string_view etag) noexcept {
+    return etag.substr(0, weak_prefix.size()) == weak_prefix;
+}
+
+inline std::string_view opaque_part(std::string_view etag) noexcept {
+    return is_weak_etag(etag) ? etag.substr(weak_prefix.size()) : etag;
+}
+
+/// Takes the next entity tag off a list; empty at its end and where it is malformed. A backslash
+/// is an ordinary character in here (RFC 9110 section 8.8.3).
+inline std::string_view next_etag(std::string_view& rest) noexcept {
+    const std::size_t begin = rest.find_first_not_of(" \t,");
+    rest.remove_prefix(begin == std::string_view::npos ? rest.size() : begin);
+    const std::size_t quote = is_weak_etag(rest) ? weak_prefix.size() : 0;
+    if (rest.substr(quote, 1) != "\"") {
+        return {};
+    }
+    const std::size_t end = rest.find('"', quote + 1);
+    if (end == std::string_view::npos) {
+        return {};
+    }
+    const std::string_view etag = rest.substr(0, end + 1);
+    rest.remove_prefix(etag.size());
+    return etag;
+}
+
+/// A list may be spread over several field lines (RFC 9110 section 5.3).
+inline bool any_line_has_etag(
+    const Fields& fields, std::string_view name, std::string_view etag,
+    EtagComparison comparison) noexcept {
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+        const Field field = fields[i];
+        if (ascii::equals_ignoring_case(field.name, name)
+            && etag_list_has(field.value, etag, comparison)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// A date condition counts when there is exactly one valid date (RFC 9110 section 13.1.3), and a
+/// date to compare it with.
+inline std::optional<std::chrono::seconds> date_condition(
+    const Fields& fields, std::string_view name,
+    std::chrono::system_clock::time_point now) noexcept {
+    const auto text = fields.find(name);
+    if (!text || fields.count(name) != 1) {
+        return std::nullopt;
+    }
+    const auto date = parse_date(*text, now);
+    return date ? std::optional(std::chrono::floor<std::chrono::seconds>(date->time_since_epoch()))
+                : std::nullopt;
+}
+
+inline std::chrono::seconds whole_seconds(std::chrono::system_clock::time_point time) noexcept {
+    return std::chrono::floor<std::chrono::seconds>(time.time_since_epoch());
+}
+
+} // namespace detail
+
+PORTHOLE_FN bool
+etag_list_has(std::string_view list, std::string_view etag, EtagComparison comparison) noexcept {
+    if (ascii::trim(list) == "*") {
+        return true;
+    }
+    if (etag.empty() || (comparison == EtagComparison::strong && detail::is_weak_etag(etag))) {
+        return false;
+    }
+    for (;;) {
+        const std::string_view candidate = detail::next_etag(list);
+        if (candidate.empty()) {
+            return false;
+        }
+        const bool is_equal = comparison == EtagComparison::strong
+                                  ? candidate == etag
+                                  : detail::opaque_part(candidate) == detail::opaque_part(etag);
+        if (is_equal) {
+            return true;
+        }
+    }
+}
+
+PORTHOLE_FN Precondition evaluate_preconditions(
+    const Fields& fields, Method method, const Validators& validators,
+    std::chrono::system_clock::time_point now) noexcept {
+    const bool is_reading = method == Method::get || method == Method::head;
+    // Steps 1 and 2: what a client that changes things, or goes on with a download, relies on.
+    if (fields.count("If-Match") != 0) {
+        if (!detail::any_line_has_etag(
+                fields, "If-Match", validators.etag, EtagComparison::strong)) {
+            return Precondition::failed;
+        }
+    } else if (const auto date = detail::date_condition(fields, "If-Unmodified-Since", now)) {
+        if (validators.last_modified && detail::whole_seconds(*validators.last_modified) > *date) {
+            return Precondition::failed;
+        }
+    }
+    // Steps 3 and 4: a cache that asks whether its copy is still good.
+    if (fields.count("If-None-Match") != 0) {
+        if (detail::any_line_has_etag(
+                fields, "If-None-Match", validators.etag, EtagComparison::weak)) {
+            return is_reading ? Precondition::not_modified : Precondition::failed;
+        }
+        return Precondition::passed;
+    }
+    if (is_reading && validators.last_modified) {
+        const auto date = detail::date_condition(fields, "If-Modified-Since", now);
+        if (date && detail::whole_seconds(*validators.last_modified) <= *date) {
+            return Precondition::not_modified;
+        }
+    }
+    return Precondition::passed;
+}
+
+PORTHOLE_FN bool if_range_passes(
+    const Fields& fields, const Validators& validators,
+    std::chrono::system_clock::time_point now) noexcept {
+    const std::size_t count = fields.count("If-Range");
+    if (count == 0) {
+        return true;
+    }
+    const std::string_view value = *fields.find("If-Range");
+    if (count != 1) {
+        return false;
+    }
+    if (value.substr(0, 1) == "\"" || detail::is_weak_etag(value)) {
+        return !detail::is_weak_etag(value) && value == validators.etag;
+    }
+    // Section 13.1.5: an exact match, and only with a date that is a strong validator.
+    const auto date = parse_date(value, now);
+    return date && validators.last_modified && !validators.is_recent
+           && detail::whole_seconds(*validators.last_modified) == detail::whole_seconds(*date);
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/range.inl
+
+#include <algorithm>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Digits only; a number too large for 64 bits is past the end of everything all the same.
+inline std::optional<std::uint64_t> parse_position(std::string_view text) noexcept {
+    for (const char c : text) {
+        if (!ascii::is_digit(c)) {
+            return std::nullopt;
+        }
+    }
+    if (text.empty()) {
+        return std::nullopt;
+    }
+    return ascii::parse_decimal(text).value_or(UINT64_MAX);
+}
+
+/// What one range-spec says.
+enum class RangeSpec : unsigned char { malformed, unsatisfiable, satisfiable };
+
+/// RFC 9110 section 14.1.2.
+inline RangeSpec
+read_range_spec(std::string_view spec, std::uint64_t size, ByteRange& range) noexcept {
+    const std::size_t dash = spec.find('-');
+    if (dash == std::string_view::npos) {
+        return RangeSpec::malformed;
+    }
+    const std::string_view last_text = spec.substr(dash + 1);
+    if (dash == 0) {
+        const auto suffix = parse_position(last_text);
+        if (!suffix) {
+            return RangeSpec::malformed;
+        }
+        range.size = *suffix < size ? *suffix : size;
+        range.first = size - range.size;
+        return *suffix == 0 ? RangeSpec::unsatisfiable : RangeSpec::satisfiable;
+    }
+    const auto first = parse_position(spec.substr(0, dash));
+    const auto last = last_text.empty() ? std::optional(UINT64_MAX) : parse_position(last_text);
+    if (!first || !last || *last < *first) {
+        return RangeSpec::malformed;
+    }
+    if (*first >= size) {
+        return RangeSpec::unsatisfiable;
+    }
+    range.first = *first;
+    range.size = (*last < size - 1 ? *last : size - 1) - *first + 1;
+    return RangeSpec::satisfiable;
+}
+
+/// Merges in place what overlaps or nearly touches. What is left keeps the order asked for.
+inline void coalesce(std::vector<ByteRange>& ranges) {
+    // About what a part's head takes: bytes of a smaller gap are cheaper than one.
+    constexpr std::uint64_t max_gap = 80;
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+        for (std::size_t k = i + 1; k < ranges.size();) {
+            const ByteRange a = ranges[i];
+            const ByteRange b = ranges[k];
+            const std::uint64_t begin = (std::min)(a.first, b.first);
+            const std::uint64_t end = (std::max)(a.first + a.size, b.first + b.size);
+            const std::uint64_t both = a.size + b.size; // no file comes near 2^63 bytes
+            if (end - begin > both && end - begin - both > max_gap) {
+                ++k;
+                continue;
+            }
+            ranges[i] = ByteRange{begin, end - begin};
+            ranges.erase(ranges.begin() + static_cast<std::ptrdiff_t>(k));
+            k = i + 1; // the larger one may touch those that were passed
+        }
+    }
+}
+
+inline void append_position(std::string& text, std::uint64_t number) {
+    constexpr std::size_t max_digits = 20;
+    char digits[max_digits];
+    text.append(digits, ascii::write_decimal(digits, number));
+}
+
+} // namespace detail
+
+PORTHOLE_FN RangeSelection select_ranges(std::string_view field, std::uint64_t size) {
+    RangeSelection whole;
+    const std::size_t equals = field.find('=');
+    if (equals == std::string_view::npos
+        || !ascii::equals_ignoring_case(field.substr(0, equals), "bytes")) {
+        return whole;
+    }
+    RangeSelection selection;
+    std::string_view rest = field.substr(equals + 1);
+    std::size_t count = 0;
+    while (const auto spec = ascii::next_list_element(rest)) {
+        ByteRange range;
+        const detail::RangeSpec meaning = detail::read_range_spec(*spec, size, range);
+        if (meaning == detail::RangeSpec::malformed || ++count > max_ranges) {
+            return whole;
+        }
+        if (meaning == detail::RangeSpec::satisfiable) {
+            if (range.size == 0) {
+                return whole; // a suffix of nothing: satisfiable, and no Content-Range can say it
+            }
+            selection.ranges.push_back(range);
+        }
+    }
+    if (count == 0) {
+        return whole;
+    }
+    detail::coalesce(selection.ranges);
+    selection.kind = selection.ranges.empty() ? RangeSelection::Kind::unsatisfiable
+                                              : RangeSelection::Kind::partial;
+    return selection;
+}
+
+PORTHOLE_FN std::string content_range(const ByteRange& range, std::uint64_t size) {
+    std::string text = "bytes ";
+    detail::append_position(text, range.first);
+    text += '-';
+    detail::append_position(text, range.first + range.size - 1);
+    text += '/';
+    detail::append_position(text, size);
+    return text;
+}
+
+PORTHOLE_FN std::string unsatisfied_range(std::uint64_t size) {
+    std::string text = "bytes */";
+    detail::append_position(text, size);
+    return text;
+}
+
+PORTHOLE_FN std::string MultipartRanges::content_type() const {
+    std::string text = "multipart/byteranges; boundary=";
+    text += boundary_;
+    return text;
+}
+
+PORTHOLE_FN std::string MultipartRanges::part_head(const ByteRange& range) const {
+    std::string text = "\r\n--";
+    text.append(boundary_).append("\r\nContent-Type: ").append(type_);
+    text.append("\r\nContent-Range: ").append(content_range(range, size_)).append("\r\n\r\n");
+    return text;
+}
+
+PORTHOLE_FN std::string MultipartRanges::end() const {
+    std::string text = "\r\n--";
+    text.append(boundary_).append("--\r\n");
+    return text;
+}
+
+PORTHOLE_NAMESPACE_END
+
 // porthole/http/parser.inl
 
 // The strict reading of request heads. Where RFC 9112 leaves a recipient the choice between
@@ -7975,8 +9859,6 @@ PORTHOLE_NAMESPACE_END
 // The strict reading of the chunked coding: sizes, line ends and trailers that two implementations
 // could read in two ways are refused. Chunk extensions have no meaning here, but must have the form
 // that RFC 9112 section 7.1.1 gives them.
-
-#include <algorithm>
 
 PORTHOLE_NAMESPACE_BEGIN
 
@@ -8987,6 +10869,18 @@ struct Gatekeeper::Evidence {
     unsigned origins = 0;
     unsigned authorizations = 0;
 
+    /// By the sizes of the names: most requests of other programs end here.
+    static bool may_be_in(const Fields& fields) noexcept {
+        constexpr std::size_t origin_size = 6; // Origin
+        constexpr std::size_t site_size = 14;  // Sec-Fetch-Site
+        bool is_found = false;
+        for (std::size_t i = 0; i < fields.size(); ++i) {
+            const std::size_t size = fields.name_size(i);
+            is_found = is_found || size == origin_size || size == site_size;
+        }
+        return is_found;
+    }
+
     explicit Evidence(const Fields& fields) noexcept {
         for (std::size_t i = 0; i < fields.size(); ++i) {
             look_at(fields[i]);
@@ -9044,15 +10938,19 @@ PORTHOLE_FN GuardVerdict Gatekeeper::judge(const Request& request, const GuardCo
     if (request.has_conflicting_host()) {
         return refuse_visit(bad_request, "The request target and Host name different hosts.");
     }
-    const Evidence evidence(request.fields());
     GuardVerdict verdict;
+    const bool wants_token = context.needs_token || guard_.requires_token;
+    if (!wants_token && !Evidence::may_be_in(request.fields())) {
+        return verdict; // neither of the fields that tell: not a page of a browser
+    }
+    const Evidence evidence(request.fields());
     if (evidence.sites != 0 || evidence.origins != 0) {
         verdict = judge_origin(request, evidence, context);
         if (verdict.kind != GuardVerdict::Kind::pass) {
             return verdict;
         }
     }
-    if (context.needs_token || guard_.requires_token) {
+    if (wants_token) {
         GuardVerdict entry = judge_token(request, evidence);
         entry.origin = verdict.origin; // a page that may come in can read a 401, too
         return entry;
@@ -9168,7 +11066,11 @@ PORTHOLE_FN GuardVerdict Gatekeeper::judge_origin(
                 "its origin to Guard::allowed_origins.");
         }
     }
-    if (guard_.checks_origin && evidence.origins != 0
+    // A form on our own page, which our Referrer-Policy makes hide its origin; the browser vouches
+    // for it in a field that no page can set.
+    const bool is_own_form = evidence.origins == 1 && evidence.origin == "null"
+                             && evidence.sites == 1 && evidence.site == "same-origin";
+    if (guard_.checks_origin && evidence.origins != 0 && !is_own_form
         && (evidence.origins != 1
             || !is_own_origin(evidence.origin, context.scheme, request.authority()))) {
         return refuse_visit(
@@ -11539,6 +13441,7 @@ PORTHOLE_FN void Connection::begin_upgrade() {
     note_access(true);
     core_.release_exchange(std::move(exchange_));
     phase_ = Phase::upgraded;
+    peer_ended_ = false; // an end that was noticed before is still to be told to the owner
     keep_unsent(); // what the owner sends stays behind the 101
     if (phase_ == Phase::closed) {
         return;
@@ -13430,6 +15333,1495 @@ PORTHOLE_FN void write_common_log(const AccessRecord& record, std::string& into)
     into += record.content_bytes == 0 ? std::string("-") : std::to_string(record.content_bytes);
     into += '\n';
 }
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_path.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN PathVerdict check_raw_path(std::string_view target) noexcept {
+    target = target.substr(0, target.find('?'));
+    for (std::size_t at = target.find('%'); at != std::string_view::npos;
+         at = target.find('%', at + 1)) {
+        const std::string_view code = target.substr(at + 1, 2);
+        if (code == "2f" || code == "2F" || code == "5c" || code == "5C") {
+            return PathVerdict::malformed;
+        }
+    }
+    return PathVerdict::fine;
+}
+
+inline bool has_forbidden_byte(std::string_view text) noexcept {
+    constexpr unsigned char first_visible = 0x20;
+    constexpr unsigned char del = 0x7f;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < first_visible || byte == del || c == '\\') {
+            return true;
+        }
+    }
+    return false;
+}
+
+PORTHOLE_FN PathVerdict check_path(std::string_view path, const PathRules& rules) noexcept {
+    if (path.empty() || path[0] != '/' || path.size() > max_file_path || has_forbidden_byte(path)) {
+        return PathVerdict::malformed;
+    }
+    PathVerdict verdict = PathVerdict::fine;
+    std::string_view rest = path.substr(1);
+    while (!rest.empty()) {
+        const std::string_view part = rest.substr(0, rest.find('/'));
+        if (part.empty() || part == "." || part == "..") {
+            return PathVerdict::malformed;
+        }
+        if ((part[0] == '.' && !rules.allows_dotfiles)
+            || (rules.is_portable && !is_portable_name(part))) {
+            verdict = PathVerdict::hidden;
+        }
+        rest.remove_prefix(part.size() < rest.size() ? part.size() + 1 : part.size());
+    }
+    return verdict;
+}
+
+/// The names of devices, which Windows opens in every directory and with any extension. COM and
+/// LPT take a digit from 1 to 9, the superscripts of Latin-1 included.
+inline bool is_device_name(std::string_view name) noexcept {
+    std::string_view stem = name.substr(0, name.find('.'));
+    while (!stem.empty() && stem.back() == ' ') {
+        stem.remove_suffix(1);
+    }
+    for (const std::string_view device : {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}) {
+        if (ascii::equals_ignoring_case(stem, device)) {
+            return true;
+        }
+    }
+    constexpr std::size_t port_size = 3;
+    const std::string_view port = stem.substr(0, port_size);
+    if (!ascii::equals_ignoring_case(port, "COM") && !ascii::equals_ignoring_case(port, "LPT")) {
+        return false;
+    }
+    const std::string_view number = stem.substr(port_size);
+    return (number.size() == 1 && number[0] >= '1' && number[0] <= '9') || number == "\xc2\xb9"
+           || number == "\xc2\xb2" || number == "\xc2\xb3";
+}
+
+/// "PROGRA~1": another name of a file whose own one is longer, and perhaps hidden.
+inline bool is_short_name(std::string_view name) noexcept {
+    const std::size_t tilde = name.find('~');
+    return tilde != std::string_view::npos && tilde + 1 < name.size()
+           && ascii::is_digit(name[tilde + 1]);
+}
+
+PORTHOLE_FN bool is_portable_name(std::string_view name) noexcept {
+    return !name.empty() && name.find_first_of(":*?\"<>|") == std::string_view::npos
+           && name.back() != '.' && name.back() != ' ' && !is_device_name(name)
+           && !is_short_name(name);
+}
+
+PORTHOLE_FN std::string_view extension_of(std::string_view path) noexcept {
+    const std::string_view name = path.substr(path.rfind('/') + 1); // npos + 1 is 0
+    const std::size_t dot = name.rfind('.');
+    return dot == std::string_view::npos || dot == 0 ? std::string_view() : name.substr(dot + 1);
+}
+
+PORTHOLE_FN bool has_hash_in_name(std::string_view path) noexcept {
+    constexpr std::size_t shortest = 8;
+    constexpr std::size_t longest = 64;
+    const std::string_view extension = extension_of(path);
+    if (extension.empty()) {
+        return false;
+    }
+    std::string_view stem = path.substr(path.rfind('/') + 1);
+    stem.remove_suffix(extension.size() + 1);
+    const std::size_t separator = stem.find_last_of(".-");
+    if (separator == std::string_view::npos || separator == 0) {
+        return false;
+    }
+    const std::string_view hash = stem.substr(separator + 1);
+    bool has_digit = false;
+    bool has_lower = false;
+    bool has_upper = false;
+    bool is_hex = true;
+    for (const char c : hash) {
+        if (!ascii::is_digit(c) && !ascii::is_alpha(c) && c != '_') {
+            return false;
+        }
+        has_digit |= ascii::is_digit(c);
+        has_lower |= c >= 'a' && c <= 'z';
+        has_upper |= c >= 'A' && c <= 'Z';
+        is_hex = is_hex && (ascii::is_digit(c) || (c >= 'a' && c <= 'f'));
+    }
+    // Words, dates and version numbers must not pass for one: a hash that does is only asked for
+    // again, a word that did would be kept for a year.
+    const bool is_hex_hash =
+        is_hex && has_digit && has_lower && hash.size() >= shortest && hash.size() <= longest;
+    const bool is_base64_hash = hash.size() == shortest && has_digit && has_lower && has_upper;
+    return is_hex_hash || is_base64_hash;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_cache.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline void append_hex(std::string& text, std::uint64_t value) {
+    constexpr char digits[] = "0123456789abcdef";
+    constexpr unsigned bits_per_digit = 4;
+    char written[16];
+    std::size_t at = sizeof written;
+    do {
+        written[--at] = digits[value & 0xf];
+        value >>= bits_per_digit;
+    } while (value != 0);
+    text.append(written + at, sizeof written - at);
+}
+
+PORTHOLE_FN void OpenFile::describe() {
+    etag = "\"";
+    append_hex(etag, info.inode);
+    etag += '-';
+    append_hex(etag, info.size);
+    etag += '-';
+    append_hex(etag, static_cast<std::uint64_t>(info.mtime_ns));
+    etag += '"';
+    last_modified.resize(date_size);
+    write_date(info.mtime(), last_modified.data());
+}
+
+PORTHOLE_FN std::shared_ptr<OpenFile> OpenFileCache::find(std::string_view name, TimePoint now) {
+    const auto found = files_.find(name);
+    if (found == files_.end()) {
+        return nullptr;
+    }
+    const std::shared_ptr<OpenFile> file = found->second.file;
+    FileInfo info;
+    // Unlinked: the name, if it is still there, stands for another file.
+    if (now - file->looked_up >= recheck_after_ || !file->file.read_info(info)
+        || info.is_unlinked) {
+        files_.erase(found);
+        return nullptr;
+    }
+    found->second.used = ++uses_;
+    if (info.is_same_as(file->info)) {
+        return file;
+    }
+    file->info = info;
+    file->describe();
+    return file;
+}
+
+PORTHOLE_FN void OpenFileCache::keep(std::string_view name, const std::shared_ptr<OpenFile>& file) {
+    if (max_files_ == 0) {
+        return;
+    }
+    if (files_.size() >= max_files_ && files_.find(name) == files_.end()) {
+        auto oldest = files_.begin();
+        for (auto it = files_.begin(); it != files_.end(); ++it) {
+            oldest = it->second.used < oldest->second.used ? it : oldest;
+        }
+        files_.erase(oldest);
+    }
+    files_.insert_or_assign(std::string(name), Entry{file, ++uses_});
+}
+
+PORTHOLE_FN void OpenFileCache::forget(std::string_view name) {
+    const auto found = files_.find(name);
+    if (found != files_.end()) {
+        files_.erase(found);
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_source.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN FileSource::FileSource(std::shared_ptr<const OpenFile> file, std::vector<Part> parts)
+    : file_(std::move(file)), parts_(std::move(parts)) {
+    for (const Part& part : parts_) {
+        size_ += part.text.size() + part.range.size;
+    }
+    leave_finished_parts();
+}
+
+PORTHOLE_FN void FileSource::leave_finished_parts() noexcept {
+    while (!is_at_end() && text_sent_ == parts_[at_].text.size()
+           && bytes_sent_ == parts_[at_].range.size) {
+        ++at_;
+        text_sent_ = 0;
+        bytes_sent_ = 0;
+    }
+}
+
+PORTHOLE_FN BodySource::Piece FileSource::pull(char* into, std::size_t capacity) {
+    Piece piece;
+    while (!is_at_end() && piece.bytes < capacity) {
+        const Part& part = parts_[at_];
+        const std::size_t room = capacity - piece.bytes;
+        if (text_sent_ < part.text.size()) {
+            const std::size_t taken = part.text.copy(into + piece.bytes, room, text_sent_);
+            text_sent_ += taken;
+            piece.bytes += taken;
+        } else {
+            const std::uint64_t left = part.range.size - bytes_sent_;
+            const auto wanted = left < room ? static_cast<std::size_t>(left) : room;
+            const std::size_t taken =
+                file_->file.read_at(part.range.first + bytes_sent_, into + piece.bytes, wanted);
+            bytes_sent_ += taken;
+            piece.bytes += taken;
+            if (taken < wanted) {
+                piece.state = State::failed; // it has shrunk, or the disk has failed
+                return piece;
+            }
+        }
+        leave_finished_parts();
+    }
+    piece.state = is_at_end() ? State::end : State::more;
+    return piece;
+}
+
+PORTHOLE_FN std::uint64_t FileSource::file_piece(FilePiece& piece) {
+    if (is_at_end() || text_sent_ < parts_[at_].text.size()) {
+        return 0;
+    }
+    const ByteRange& range = parts_[at_].range;
+    piece.handle = file_->file.handle();
+    piece.offset = range.first + bytes_sent_;
+    return range.size - bytes_sent_;
+}
+
+PORTHOLE_FN void FileSource::skip(std::uint64_t bytes) {
+    bytes_sent_ += bytes;
+    leave_finished_parts();
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_listing.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+// The policy has the hash of this style: openssl dgst -sha256 -binary | base64.
+inline constexpr std::string_view listing_style =
+    "body{font-family:system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 "
+    "1rem}table{border-collapse:collapse;width:100%}th,td{padding:.25rem "
+    ".5rem;text-align:start}td:nth-child(2),th:nth-child(2){text-align:end}tr:nth-child(even) "
+    "td{background:#8881}";
+/// The Content-Security-Policy of the HTML page: nothing but its own style.
+inline constexpr std::string_view listing_policy =
+    "default-src 'none'; style-src 'sha256-kbt8NGIRHioMq45jX/ST17CcnNsWqk38sVYCKH7BGyI='; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The size of the UTF-8 sequence that `text` begins with, 0 when it is none (RFC 3629).
+inline std::size_t utf8_size(std::string_view text) noexcept {
+    const auto byte = [text](std::size_t at) {
+        return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
+    };
+    const auto is_tail = [&](std::size_t at) {
+        return (byte(at) & 0xc0u) == 0x80u;
+    };
+    const unsigned first = byte(0);
+    if (first < 0x80) {
+        return 1;
+    }
+    if (first >= 0xc2 && first <= 0xdf) {
+        return is_tail(1) ? 2 : 0;
+    }
+    if (first >= 0xe0 && first <= 0xef) {
+        const bool is_overlong = first == 0xe0 && byte(1) < 0xa0;
+        const bool is_surrogate = first == 0xed && byte(1) > 0x9f;
+        return is_tail(1) && is_tail(2) && !is_overlong && !is_surrogate ? 3 : 0;
+    }
+    if (first >= 0xf0 && first <= 0xf4) {
+        const bool is_overlong = first == 0xf0 && byte(1) < 0x90;
+        const bool is_beyond = first == 0xf4 && byte(1) > 0x8f;
+        return is_tail(1) && is_tail(2) && is_tail(3) && !is_overlong && !is_beyond ? 4 : 0;
+    }
+    return 0;
+}
+
+/// Hands each character to `visit`, and U+FFFD for each byte that belongs to none.
+template <class Visit>
+void for_each_character(std::string_view text, const Visit& visit) {
+    while (!text.empty()) {
+        const std::size_t size = utf8_size(text);
+        visit(size == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(0, size));
+        text.remove_prefix(size == 0 ? 1 : size);
+    }
+}
+
+PORTHOLE_FN void append_html(std::string_view text, std::string& into) {
+    for_each_character(text, [&into](std::string_view character) {
+        constexpr char first_visible = 0x20;
+        const char c = character[0];
+        switch (c) {
+        case '&': into += "&amp;"; break;
+        case '<': into += "&lt;"; break;
+        case '>': into += "&gt;"; break;
+        case '"': into += "&quot;"; break;
+        case '\'': into += "&#39;"; break;
+        default: into += c >= 0 && c < first_visible ? std::string_view("\xef\xbf\xbd") : character;
+        }
+    });
+}
+
+PORTHOLE_FN void append_json(std::string_view text, std::string& into) {
+    into += '"';
+    for_each_character(text, [&into](std::string_view character) {
+        constexpr char digits[] = "0123456789abcdef";
+        constexpr char first_visible = 0x20;
+        const char c = character[0];
+        if (c == '"' || c == '\\') {
+            into += '\\';
+            into += c;
+        } else if (c >= 0 && c < first_visible) {
+            into += "\\u00";
+            into += digits[c >> 4];
+            into += digits[c & 0xf];
+        } else {
+            into += character;
+        }
+    });
+    into += '"';
+}
+
+/// Directories first, then by the bytes of the name. For a heap, so the other way round.
+inline bool is_shown_later(const DirectoryEntry& a, const DirectoryEntry& b) noexcept {
+    return a.is_directory != b.is_directory ? b.is_directory : a.name > b.name;
+}
+
+inline void append_digits(std::string& text, std::int64_t value, std::size_t width) {
+    const std::string digits = std::to_string(value);
+    text.append(width > digits.size() ? width - digits.size() : 0, '0').append(digits);
+}
+
+/// "2026-11-20T18:04:05Z" (RFC 3339).
+inline std::string timestamp(std::int64_t mtime_ns) {
+    const auto time = std::chrono::floor<std::chrono::seconds>(std::chrono::nanoseconds(mtime_ns));
+    const std::int64_t seconds = time.count();
+    const std::int64_t days = (seconds - (seconds < 0 ? seconds_per_day - 1 : 0)) / seconds_per_day;
+    const std::int64_t rest = seconds - days * seconds_per_day;
+    const CivilTime civil = civil_of_days(days);
+    std::string text;
+    append_digits(text, civil.year, 4);
+    text += '-';
+    append_digits(text, civil.month, 2);
+    text += '-';
+    append_digits(text, civil.day, 2);
+    text += 'T';
+    append_digits(text, rest / seconds_per_hour, 2);
+    text += ':';
+    append_digits(text, rest % seconds_per_hour / seconds_per_minute, 2);
+    text += ':';
+    append_digits(text, rest % seconds_per_minute, 2);
+    text += 'Z';
+    return text;
+}
+
+PORTHOLE_FN ListingSource::ListingSource(
+    std::shared_ptr<const Directory> root, File directory, std::string_view name,
+    std::string_view title, const ListingOptions& options)
+    : root_(std::move(root)), reader_(new DirectoryReader(std::move(directory))), name_(name),
+      title_(title), options_(options) {}
+
+PORTHOLE_FN BodySource::Piece ListingSource::pull(char* into, std::size_t capacity) {
+    Piece piece;
+    piece.state = State::more;
+    if (phase_ == Phase::reading) {
+        read_entries();
+        return piece;
+    }
+    constexpr std::size_t rows_per_piece = 64;
+    for (std::size_t row = 0; row < rows_per_piece && text_.size() < capacity; ++row) {
+        if (entries_.empty()) {
+            write_end();
+            phase_ = Phase::done;
+            break;
+        }
+        std::pop_heap(entries_.begin(), entries_.end(), is_shown_later);
+        const DirectoryEntry entry = std::move(entries_.back());
+        entries_.pop_back();
+        options_.is_json ? write_json_row(entry) : write_html_row(entry);
+        has_rows_ = true;
+    }
+    piece.bytes = text_.copy(into, capacity);
+    text_.erase(0, piece.bytes);
+    piece.state = phase_ == Phase::done && text_.empty() ? State::end : State::more;
+    return piece;
+}
+
+PORTHOLE_FN void ListingSource::read_entries() {
+    constexpr int entries_per_piece = 32;
+    for (int i = 0; i < entries_per_piece; ++i) {
+        DirectoryEntry entry;
+        if (entries_.size() == options_.max_entries || !reader_->next(entry)) {
+            is_cut_ = entries_.size() == options_.max_entries && reader_->next(entry);
+            reader_.reset();
+            phase_ = Phase::rows;
+            write_begin();
+            return;
+        }
+        take_entry(std::move(entry));
+    }
+}
+
+/// What a request for it would not be given is not shown either.
+PORTHOLE_FN void ListingSource::take_entry(DirectoryEntry entry) {
+    PathRules rules;
+    rules.allows_dotfiles = options_.has_dotfiles;
+    rules.is_portable = options_.is_portable;
+    if (check_path("/" + entry.name, rules) != PathVerdict::fine) {
+        return;
+    }
+    if (entry.is_link) {
+        File file;
+        FileInfo info;
+        const std::string path = name_.empty() ? entry.name : name_ + "/" + entry.name;
+        if (root_->open_beneath(path, file, info) != OpenResult::ok) {
+            return;
+        }
+        entry.is_directory = info.is_directory;
+        entry.is_regular = !info.is_directory;
+        entry.size = info.size;
+        entry.mtime_ns = info.mtime_ns;
+    }
+    if (entry.is_directory || entry.is_regular) {
+        entries_.push_back(std::move(entry));
+        std::push_heap(entries_.begin(), entries_.end(), is_shown_later);
+    }
+}
+
+PORTHOLE_FN void ListingSource::write_begin() {
+    if (options_.is_json) {
+        text_ += "[";
+        return;
+    }
+    text_ += "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+             "<meta name=\"viewport\" content=\"width=device-width\">\n<title>";
+    append_html(title_, text_);
+    text_ += "</title>\n<style>";
+    text_ += listing_style;
+    text_ += "</style>\n</head>\n<body>\n<main>\n<h1>";
+    append_html(title_, text_);
+    text_ += "</h1>\n";
+    if (options_.has_parent) {
+        text_ += "<p><a href=\"../\">Up to the parent directory</a></p>\n";
+    }
+    text_ += "<table>\n<thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Bytes</th>"
+             "<th scope=\"col\">Modified (UTC)</th></tr></thead>\n<tbody>\n";
+}
+
+PORTHOLE_FN void ListingSource::write_html_row(const DirectoryEntry& entry) {
+    const std::string_view slash = entry.is_directory ? "/" : "";
+    const std::string time = timestamp(entry.mtime_ns);
+    constexpr std::size_t date_width = 10; // of "2026-11-20"
+    constexpr std::size_t time_width = 5;  // of "18:04"
+    text_ += "<tr><td><a href=\"./";       // so that no name can be taken for a scheme
+    percent_encode(entry.name, text_);
+    text_.append(slash).append("\">");
+    append_html(entry.name, text_);
+    text_.append(slash).append("</a></td><td>");
+    text_ +=
+        entry.is_directory ? "<span aria-hidden=\"true\">-</span>" : std::to_string(entry.size);
+    text_.append("</td><td><time datetime=\"").append(time).append("\">");
+    text_.append(time, 0, date_width).append(" ").append(time, date_width + 1, time_width);
+    text_ += "</time></td></tr>\n";
+}
+
+PORTHOLE_FN void ListingSource::write_json_row(const DirectoryEntry& entry) {
+    text_ += has_rows_ ? ",\n{\"name\":" : "\n{\"name\":";
+    append_json(entry.name, text_);
+    text_ += ",\"href\":\"./";
+    percent_encode(entry.name, text_);
+    text_ += entry.is_directory ? "/\",\"type\":\"directory\"" : "\",\"type\":\"file\",\"size\":";
+    text_ += entry.is_directory ? "" : std::to_string(entry.size);
+    text_.append(",\"modified\":\"").append(timestamp(entry.mtime_ns)).append("\"}");
+}
+
+PORTHOLE_FN void ListingSource::write_end() {
+    if (options_.is_json) {
+        text_ += "\n]\n";
+        return;
+    }
+    text_ += "</tbody>\n</table>\n";
+    text_ += is_cut_ ? "<p>There are more entries than this page shows.</p>\n" : "";
+    text_ += "</main>\n</body>\n</html>\n";
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_answer.inl
+
+// An open file as an answer. Nothing here knows paths: the same for mounts and send_file().
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Changes within this time of each other may share a time stamp, so that a tag made of it could
+/// stand for both (RFC 9110 section 8.8.1).
+inline constexpr std::chrono::seconds trusted_age{2};
+
+/// 24 random letters and digits; the content has no way to know them beforehand.
+inline std::string make_boundary() {
+    constexpr char letters[] = "abcdefghijklmnopqrstuvwxyz012345";
+    constexpr std::size_t size = 24;
+    constexpr unsigned letter_bits = 0x1f;
+    char bytes[size] = {};
+    static_cast<void>(fill_random(bytes, size));
+    std::string boundary;
+    for (const char byte : bytes) {
+        boundary += letters[static_cast<unsigned char>(byte) & letter_bits];
+    }
+    return boundary;
+}
+
+/// Validators as they are sent: weak while the file is too young, and no date in the future (RFC
+/// 9110 section 8.8.2.1).
+struct SentValidators {
+    SentValidators(const OpenFile& file, std::chrono::system_clock::time_point now)
+        : etag(file.etag), last_modified(file.last_modified) {
+        const auto mtime = file.info.mtime();
+        const bool is_recent = now - mtime < trusted_age;
+        validators.last_modified = mtime < now ? mtime : now;
+        validators.is_recent = is_recent;
+        if (is_recent) {
+            weak_etag = "W/" + file.etag;
+            etag = weak_etag;
+            own_date.resize(date_size);
+            write_date(*validators.last_modified, own_date.data());
+            last_modified = own_date;
+        }
+        validators.etag = etag;
+    }
+    SentValidators(const SentValidators&) = delete;
+    SentValidators& operator=(const SentValidators&) = delete;
+
+    Validators validators;
+    std::string_view etag;
+    std::string_view last_modified;
+    std::string weak_etag;
+    std::string own_date;
+};
+
+/// The fields that 200, 206 and 304 have in common (RFC 9110 section 15.4.5).
+inline void
+set_cache_fields(Response& response, const FileContent& content, const SentValidators& validators) {
+    if (!response.header("Cache-Control")) { // a hook may know better
+        response.header("Cache-Control", content.plain->cache_control);
+    }
+    response.header("ETag", validators.etag);
+    if (content.varies) {
+        response.add_header("Vary", "Accept-Encoding");
+    }
+}
+
+/// The whole, what a Range asks for, or nothing.
+inline RangeSelection select_content(
+    const Request& request, const FileContent& content, const SentValidators& validators,
+    std::chrono::system_clock::time_point now) {
+    const auto range = request.header("Range");
+    // RFC 9110 section 14.2: Range is defined for GET only. Two of them say nothing.
+    if (!range || request.method() != Method::get || request.fields().count("Range") != 1
+        || !if_range_passes(request.fields(), validators.validators, now)) {
+        return {};
+    }
+    return select_ranges(*range, content.file->info.size);
+}
+
+/// Sets status and fields for several ranges, and returns what to send.
+inline std::vector<FileSource::Part> frame_parts(
+    Response& response, const FileContent& content, const std::vector<ByteRange>& ranges,
+    std::string& type) {
+    const std::string boundary = make_boundary();
+    const MultipartRanges framing(boundary, content.plain->type, content.file->info.size);
+    type = framing.content_type();
+    std::vector<FileSource::Part> parts;
+    for (const ByteRange& range : ranges) {
+        parts.push_back({framing.part_head(range), range});
+    }
+    parts.push_back({framing.end(), {}});
+    constexpr int partial_content = 206;
+    response.status(partial_content);
+    return parts;
+}
+
+/// One run of bytes, small ones at once. False when the file has fewer.
+inline bool send_run(
+    const Request& request, Response& response, const FileContent& content, const ByteRange& range,
+    char* scratch) {
+    const std::string& type = content.plain->type;
+    if (range.size > max_inline_file || request.method() == Method::head) {
+        std::vector<FileSource::Part> parts(1);
+        parts[0].range = range;
+        response.send(type, std::make_unique<FileSource>(content.file, std::move(parts)));
+        return true;
+    }
+    const auto size = static_cast<std::size_t>(range.size);
+    if (content.file->file.read_at(range.first, scratch, size) != size) {
+        return false;
+    }
+    response.send(type, std::string_view(scratch, size));
+    return true;
+}
+
+PORTHOLE_FN bool answer_with_file(
+    const Request& request, Response& response, const FileContent& content,
+    std::chrono::system_clock::time_point now, char* scratch) {
+    constexpr int partial_content = 206;
+    constexpr int not_modified = 304;
+    constexpr int precondition_failed = 412;
+    constexpr int range_not_satisfiable = 416;
+    const SentValidators validators(*content.file, now);
+    const std::uint64_t file_size = content.file->info.size;
+    switch (
+        evaluate_preconditions(request.fields(), request.method(), validators.validators, now)) {
+    case Precondition::passed: break;
+    case Precondition::not_modified:
+        response.status(not_modified);
+        set_cache_fields(response, content, validators);
+        return true;
+    case Precondition::failed:
+        response.fail(precondition_failed, "The file is not the one that the request is about.");
+        return true;
+    }
+    RangeSelection selection = select_content(request, content, validators, now);
+    if (selection.kind == RangeSelection::Kind::unsatisfiable) {
+        response.fail(range_not_satisfiable, "The file has no bytes there.");
+        response.header("Content-Range", unsatisfied_range(file_size));
+        return true;
+    }
+    if (selection.ranges.size() > 1) {
+        std::string type;
+        std::vector<FileSource::Part> parts =
+            frame_parts(response, content, selection.ranges, type);
+        response.send(type, std::make_unique<FileSource>(content.file, std::move(parts)));
+    } else {
+        ByteRange run{0, file_size};
+        if (selection.kind == RangeSelection::Kind::partial) {
+            run = selection.ranges[0];
+            response.status(partial_content);
+            response.header("Content-Range", content_range(run, file_size));
+        }
+        if (!send_run(request, response, content, run, scratch)) {
+            return false;
+        }
+    }
+    set_cache_fields(response, content, validators);
+    response.header("Last-Modified", validators.last_modified);
+    response.header("Accept-Ranges", "bytes");
+    if (!content.coding.empty()) {
+        response.header("Content-Encoding", content.coding);
+    }
+    return true;
+}
+
+PORTHOLE_FN void answer_open_failure(Response& response, OpenResult result) {
+    switch (result) {
+    case OpenResult::ok:
+    case OpenResult::not_found: response.fail(404, "There is no such file."); break;
+    case OpenResult::denied: response.fail(403, "This file is not for everybody."); break;
+    case OpenResult::too_long: response.fail(400, "This path is too long."); break;
+    case OpenResult::exhausted:
+        response.fail(503, "Too many files are open.");
+        response.header("Retry-After", "1");
+        break;
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline constexpr std::string_view brotli_suffix = ".br";
+inline constexpr std::string_view gzip_suffix = ".gz";
+
+/// How many files a mount keeps open where that disturbs nobody.
+inline constexpr std::size_t default_open_files = 64;
+
+PORTHOLE_FN FilesMount::FilesMount(std::string_view root, FilesOptions options)
+    : path_(root), options_(std::move(options)),
+      cache_(
+          options_.max_open_files_.value_or(has_windows_files() ? 0 : default_open_files),
+          options_.recheck_after_),
+      scratch_(new char[max_inline_file]) {
+    rules_.allows_dotfiles = options_.has_dotfiles_;
+    rules_.is_portable = options_.portable_names_.value_or(has_windows_files());
+}
+
+PORTHOLE_FN Error FilesMount::attach(Server& server) {
+    clock_ = server.options().clock != nullptr ? server.options().clock : &system_clock_;
+    auto root = std::make_shared<Directory>();
+    const Lookup lookup = options_.is_step_by_step_ ? Lookup::step_by_step : Lookup::automatic;
+    if (Error error = Directory::open(path_, "mount", lookup, *root)) {
+        return error;
+    }
+    root_ = std::move(root);
+    return {};
+}
+
+/// False when a hook has stopped the request.
+PORTHOLE_FN bool FilesMount::run_hooks(const Request& request, Response& response) {
+    for (const BeforeHook& hook : options_.before_) {
+        if (hook(request, response) == Next::stop) {
+            if (!response.is_touched()) {
+                response.fail(403, "A hook of these files does not allow the request.");
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
+PORTHOLE_FN void FilesMount::handle(const Request& request, Response& response) {
+    if (root_ == nullptr || !run_hooks(request, response)) {
+        return;
+    }
+    if (request.method() != Method::get && request.method() != Method::head) {
+        response.fail(405, "Files are read with GET and HEAD.");
+        response.header("Allow", "GET, HEAD");
+        return;
+    }
+    const std::string_view path = request.mount_path();
+    if (check_raw_path(request.target()) != PathVerdict::fine) {
+        response.fail(400, "A path must not have an encoded slash or backslash.");
+        return;
+    }
+    switch (path.empty() ? PathVerdict::fine : check_path(path, rules_)) {
+    case PathVerdict::fine: answer_path(request, response, path); break;
+    case PathVerdict::hidden: answer_open_failure(response, OpenResult::not_found); break;
+    case PathVerdict::malformed:
+        response.fail(400, "A path must not have empty or dot segments, controls or backslashes.");
+        break;
+    }
+}
+
+/// The same place with a slash behind it, as a path on this origin: it begins with one slash only.
+inline std::string with_slash(const Request& request) {
+    std::string_view path = request.path();
+    std::string location;
+    while (!path.empty()) {
+        path.remove_prefix(path[0] == '/' ? 1 : 0);
+        const std::string_view part = path.substr(0, path.find('/'));
+        if (!part.empty()) {
+            location += '/';
+            percent_encode(part, location);
+        }
+        path.remove_prefix(part.size());
+    }
+    location += '/';
+    if (!request.query_string().empty()) {
+        location += '?';
+        location += request.query_string();
+    }
+    return location;
+}
+
+PORTHOLE_FN void
+FilesMount::answer_path(const Request& request, Response& response, std::string_view path) {
+    constexpr int moved_permanently = 301;
+    const bool is_directory = !path.empty() && path.back() == '/';
+    if (is_directory) {
+        const std::string_view name = path.substr(1);
+        answer_directory(
+            request, response, std::string(name.substr(0, name.empty() ? 0 : name.size() - 1)));
+        return;
+    }
+    const std::string name(path.empty() ? path : path.substr(1));
+    Found found = find(name);
+    if (found.file != nullptr) {
+        answer_file(request, response, name, std::move(found.file));
+    } else if (found.directory.is_open()) {
+        response.redirect(with_slash(request), moved_permanently);
+        response.header("Cache-Control", "no-cache");
+    } else if (found.result == OpenResult::not_found) {
+        answer_missing(request, response, path);
+    } else {
+        answer_open_failure(response, found.result);
+    }
+}
+
+PORTHOLE_FN void
+FilesMount::answer_directory(const Request& request, Response& response, const std::string& name) {
+    const std::string prefix = name.empty() ? name : name + "/";
+    for (const std::string& index : options_.index_) {
+        const std::string candidate = prefix + index;
+        Found found = find(candidate);
+        if (found.file != nullptr) {
+            answer_file(request, response, candidate, std::move(found.file));
+            return;
+        }
+        if (found.result != OpenResult::not_found && found.result != OpenResult::ok) {
+            answer_open_failure(response, found.result);
+            return;
+        }
+    }
+    if (options_.has_listing_) {
+        Found found = find(name);
+        if (found.directory.is_open()) {
+            answer_listing(request, response, name, std::move(found.directory));
+            return;
+        }
+    }
+    answer_missing(request, response, name);
+}
+
+PORTHOLE_FN void FilesMount::answer_listing(
+    const Request& request, Response& response, const std::string& name, File directory) {
+    ListingOptions listing;
+    listing.is_json = media_type_quality(request.fields(), "application/json")
+                      > media_type_quality(request.fields(), "text/html");
+    listing.has_dotfiles = options_.has_dotfiles_;
+    listing.is_portable = rules_.is_portable;
+    listing.has_parent = !name.empty();
+    listing.max_entries = options_.max_listed_entries_;
+    response.header("Cache-Control", "no-cache");
+    response.add_header("Vary", "Accept");
+    if (!listing.is_json) {
+        response.header("Content-Security-Policy", listing_policy);
+    }
+    response.send(
+        listing.is_json ? "application/json" : "text/html; charset=utf-8",
+        std::make_unique<ListingSource>(
+            root_, std::move(directory), name, request.path(), listing));
+}
+
+/// True for what a browser asks for when the user goes somewhere, as opposed to what a page loads.
+inline bool is_navigation(const Request& request) noexcept {
+    if (const auto mode = request.header("Sec-Fetch-Mode")) {
+        return *mode == "navigate";
+    }
+    return media_type_quality(request.fields(), "text/html") > 0;
+}
+
+PORTHOLE_FN void
+FilesMount::answer_missing(const Request& request, Response& response, std::string_view path) {
+    if (!options_.spa_.empty() && extension_of(path).empty() && is_navigation(request)) {
+        Found found = find(options_.spa_);
+        if (found.file != nullptr) {
+            answer_file(request, response, options_.spa_, std::move(found.file));
+            return;
+        }
+    }
+    answer_open_failure(response, OpenResult::not_found);
+}
+
+PORTHOLE_FN void FilesMount::answer_file(
+    const Request& request, Response& response, const std::string& name,
+    std::shared_ptr<OpenFile> file) {
+    FileContent content;
+    content.file = content.plain = std::move(file);
+    if (options_.has_precompressed_) {
+        choose_coding(request, name, content);
+    }
+    if (!answer_with_file(request, response, content, clock_->wall_time(), scratch_.get())) {
+        cache_.forget(name);
+        response.fail(503, "The file is being changed.");
+        response.header("Retry-After", "1");
+    }
+}
+
+/// Names are as check_path() left them, or the program's own.
+PORTHOLE_FN FilesMount::Found FilesMount::find(const std::string& name) {
+    Found found;
+    const TimePoint now = clock_->now();
+    found.file = cache_.find(name, now);
+    if (found.file != nullptr) {
+        found.result = OpenResult::ok;
+        return found;
+    }
+    File opened;
+    FileInfo info;
+    found.result = root_->open_beneath(name, opened, info);
+    if (found.result != OpenResult::ok) {
+        return found;
+    }
+    if (info.is_directory) {
+        found.directory = std::move(opened);
+        return found;
+    }
+    found.file = std::make_shared<OpenFile>();
+    found.file->file = std::move(opened);
+    found.file->info = info;
+    found.file->type = type_of(name);
+    found.file->cache_control = is_immutable(name) ? "public, max-age=31536000, immutable"
+                                                   : std::string_view(options_.cache_control_);
+    found.file->looked_up = now;
+    found.file->describe();
+    cache_.keep(name, found.file);
+    return found;
+}
+
+PORTHOLE_FN std::shared_ptr<OpenFile>
+FilesMount::find_sibling(const std::string& name, const OpenFile& plain, OpenFile::Sibling& state) {
+    if (state == OpenFile::Sibling::absent) {
+        return nullptr;
+    }
+    Found found = find(name);
+    if (found.file == nullptr) {
+        state = OpenFile::Sibling::absent;
+        return nullptr;
+    }
+    state = OpenFile::Sibling::present;
+    // Tools that copy or unpack write both within moments, in any order.
+    constexpr std::int64_t tolerance_ns = 2'000'000'000;
+    const bool is_stale = found.file->info.mtime_ns < plain.info.mtime_ns - tolerance_ns;
+    return is_stale ? nullptr : std::move(found.file);
+}
+
+/// RFC 9110 section 12.5.3. A request for a range gets the plain file: the parts of one download
+/// then always come from the same bytes, whatever each request accepts.
+PORTHOLE_FN void
+FilesMount::choose_coding(const Request& request, const std::string& name, FileContent& content) {
+    OpenFile& plain = *content.plain;
+    std::shared_ptr<OpenFile> brotli =
+        find_sibling(name + std::string(brotli_suffix), plain, plain.brotli);
+    std::shared_ptr<OpenFile> gzip =
+        find_sibling(name + std::string(gzip_suffix), plain, plain.gzip);
+    content.varies = brotli != nullptr || gzip != nullptr;
+    const Fields& fields = request.fields();
+    if (!content.varies || fields.count("Range") != 0) {
+        return;
+    }
+    const int for_brotli = brotli ? encoding_quality(fields, "br").value_or(0) : 0;
+    const int for_gzip = gzip ? encoding_quality(fields, "gzip").value_or(0) : 0;
+    const int for_plain = encoding_quality(fields, "identity").value_or(0);
+    const int best = for_brotli >= for_gzip ? for_brotli : for_gzip;
+    if (best == 0 || best < for_plain) {
+        return;
+    }
+    const bool is_brotli = for_brotli == best;
+    content.coding = is_brotli ? "br" : "gzip";
+    content.file = std::move(is_brotli ? brotli : gzip);
+}
+
+PORTHOLE_FN std::string_view FilesMount::type_of(std::string_view name) const noexcept {
+    const std::string_view extension = extension_of(name);
+    for (const auto& own : options_.media_types_) {
+        if (!extension.empty() && ascii::equals_ignoring_case(own.first, extension)) {
+            return own.second;
+        }
+    }
+    return media_type_of(name);
+}
+
+PORTHOLE_FN bool FilesMount::is_immutable(std::string_view name) const {
+    if (options_.is_immutable_) {
+        return options_.is_immutable_(name);
+    }
+    return has_hash_in_name(name) && media_type_essence(type_of(name)) != "text/html";
+}
+
+} // namespace detail
+
+PORTHOLE_FN FilesOptions&
+FilesOptions::media_type(std::string_view extension, std::string_view type) {
+    const bool is_well_formed = ascii::is_field_value(type);
+    PORTHOLE_ASSERT(is_well_formed, "a content type has no CR, LF, NUL or other control");
+    if (is_well_formed) {
+        media_types_.emplace_back(extension, type);
+    }
+    return *this;
+}
+
+PORTHOLE_FN std::unique_ptr<Mount> files(std::string_view root, FilesOptions options) {
+    return std::make_unique<detail::FilesMount>(root, std::move(options));
+}
+
+PORTHOLE_FN void send_file(const Request& request, Response& response, std::string_view path) {
+    if (request.method() != Method::get && request.method() != Method::head) {
+        response.fail(405, "Files are read with GET and HEAD.");
+        response.header("Allow", "GET, HEAD");
+        return;
+    }
+    detail::FileContent content;
+    content.file = content.plain = std::make_shared<detail::OpenFile>();
+    detail::OpenFile& file = *content.file;
+    const detail::OpenResult result = detail::open_path(path, file.file, file.info);
+    if (result != detail::OpenResult::ok || file.info.is_directory) {
+        detail::answer_open_failure(response, result);
+        return;
+    }
+    file.type = media_type_of(path);
+    file.cache_control = "no-cache";
+    file.describe();
+    char scratch[detail::max_inline_file];
+    if (!detail::answer_with_file(
+            request, response, content, std::chrono::system_clock::now(), scratch)) {
+        response.fail(503, "The file is being changed.");
+    }
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/assets.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline std::string_view bytes_of(const AssetBytes& bytes) noexcept {
+    return {static_cast<const char*>(bytes.data), bytes.size};
+}
+
+PORTHOLE_FN std::optional<std::uint64_t> MemorySource::size() const {
+    std::uint64_t size = 0;
+    for (const Part& part : parts_) {
+        size += part.text.size() + part.bytes.size();
+    }
+    return size;
+}
+
+PORTHOLE_FN std::optional<std::string_view> MemorySource::whole() const {
+    if (parts_.size() == 1 && parts_[0].text.empty()) {
+        return parts_[0].bytes;
+    }
+    return std::nullopt;
+}
+
+PORTHOLE_FN BodySource::Piece MemorySource::pull(char* into, std::size_t capacity) {
+    Piece piece;
+    while (at_ < parts_.size() && piece.bytes < capacity) {
+        const Part& part = parts_[at_];
+        const std::size_t room = capacity - piece.bytes;
+        const std::size_t taken =
+            sent_ < part.text.size()
+                ? part.text.copy(into + piece.bytes, room, sent_)
+                : part.bytes.copy(into + piece.bytes, room, sent_ - part.text.size());
+        piece.bytes += taken;
+        sent_ += taken;
+        if (sent_ == part.text.size() + part.bytes.size()) {
+            ++at_;
+            sent_ = 0;
+        }
+    }
+    piece.state = at_ < parts_.size() ? State::more : State::end;
+    return piece;
+}
+
+/// Which copy of an asset is sent.
+struct AssetVariant {
+    AssetBytes bytes;
+    std::string_view coding; ///< empty: the plain copy
+    std::string_view etag_suffix;
+};
+
+/// The copy that the client likes best; of two alike the smaller kind (RFC 9110 section 12.5.3).
+inline AssetVariant choose_variant(const Asset& asset, const Fields& fields) noexcept {
+    AssetVariant best{asset.plain, {}, {}};
+    // Unnamed, the plain copy is allowed, and the last choice.
+    int best_quality = encoding_quality(fields, "identity").value_or(0);
+    const AssetVariant others[] = {{asset.gzip, "gzip", "-gz"}, {asset.brotli, "br", "-br"}};
+    for (const AssetVariant& other : others) {
+        const int quality = encoding_quality(fields, other.coding).value_or(0);
+        if (other.bytes.data != nullptr && quality != 0 && quality >= best_quality) {
+            best = other;
+            best_quality = quality;
+        }
+    }
+    return best;
+}
+
+inline std::string etag_of(const Asset& asset, std::string_view suffix) {
+    std::string text = "\"";
+    text.append(asset.etag).append(suffix).append("\"");
+    return text;
+}
+
+inline std::string_view media_type_of_asset(const Asset& asset) noexcept {
+    return asset.media_type != nullptr ? asset.media_type : media_type_of(asset.path);
+}
+
+inline std::string_view cache_control_of(const Asset& asset) noexcept {
+    const bool is_page = media_type_essence(media_type_of_asset(asset)) == "text/html";
+    const bool is_kept =
+        asset.caching == AssetCaching::immutable
+        || (asset.caching == AssetCaching::by_name && !is_page && has_hash_in_name(asset.path));
+    return is_kept ? "public, max-age=31536000, immutable" : "no-cache";
+}
+
+/// True, with the answer made, for methods that files do not have.
+inline bool refuse_other_methods(const Request& request, Response& response) {
+    constexpr int method_not_allowed = 405;
+    if (request.method() == Method::get || request.method() == Method::head) {
+        return false;
+    }
+    if (request.method() == Method::options) {
+        response.no_content();
+    } else {
+        response.fail(method_not_allowed, "Files answer GET and HEAD only.");
+    }
+    response.header("Allow", "GET, HEAD");
+    return true;
+}
+
+PORTHOLE_FN AssetBundle::AssetBundle(const AssetTable& table) noexcept : table_(table) {
+    for (std::size_t i = 1; i < table.size; ++i) {
+        PORTHOLE_ASSERT(
+            std::string_view(table.assets[i - 1]->path) < table.assets[i]->path,
+            "a table of assets is sorted by path");
+    }
+}
+
+PORTHOLE_FN Error AssetBundle::attach(Server& server) {
+    static_cast<void>(server);
+    return {};
+}
+
+PORTHOLE_FN const Asset* AssetBundle::find(std::string_view path) const noexcept {
+    const Asset* const* const end = table_.assets + table_.size;
+    const Asset* const* const place =
+        std::lower_bound(table_.assets, end, path, [](const Asset* asset, std::string_view wanted) {
+            return std::string_view(asset->path) < wanted;
+        });
+    return place != end && (*place)->path == path ? *place : nullptr;
+}
+
+PORTHOLE_FN void AssetBundle::handle(const Request& request, Response& response) {
+    constexpr int not_found = 404;
+    if (refuse_other_methods(request, response)) {
+        return;
+    }
+    const std::string_view path = request.mount_path();
+    const Asset* asset = nullptr;
+    if (!path.empty()) { // else it is the mount's prefix without its '/'
+        asset = path.back() == '/' ? find(std::string(path) + "index.html") : find(path);
+    }
+    if (asset == nullptr && redirect_to_directory(request, response)) {
+        return;
+    }
+    if (asset == nullptr && table_.fallback != nullptr && extension_of(path).empty()
+        && is_navigation(request)) {
+        asset = find(table_.fallback);
+    }
+    if (asset == nullptr) {
+        response.fail(not_found, "There is no such file.");
+        return;
+    }
+    send(*asset, request, response);
+}
+
+/// "/docs" for "/docs/index.html": relative links on that page want the '/'.
+PORTHOLE_FN bool
+AssetBundle::redirect_to_directory(const Request& request, Response& response) const {
+    constexpr int moved_permanently = 301;
+    const std::string_view path = request.mount_path();
+    if ((!path.empty() && path.back() == '/')
+        || find(std::string(path) + "/index.html") == nullptr) {
+        return false;
+    }
+    response.redirect(with_slash(request), moved_permanently);
+    response.header("Cache-Control", "no-cache"); // else a browser remembers it for ever
+    return true;
+}
+
+PORTHOLE_FN void
+AssetBundle::send(const Asset& asset, const Request& request, Response& response) const {
+    constexpr int partial_content = 206;
+    constexpr int not_modified = 304;
+    constexpr int precondition_failed = 412;
+    constexpr int range_not_satisfiable = 416;
+    const auto no_date = std::chrono::system_clock::time_point{};
+    const Fields& fields = request.fields();
+    const std::string plain_etag = etag_of(asset, {});
+    const auto range = request.header("Range");
+    RangeSelection selection;
+    // RFC 9110 section 14.2: only GET has ranges. They are of the plain copy.
+    if (range && request.method() == Method::get && fields.count("Range") == 1
+        && if_range_passes(fields, {plain_etag, {}, false}, no_date)) {
+        selection = select_ranges(*range, asset.plain.size);
+    }
+    const bool is_whole = selection.kind == RangeSelection::Kind::whole;
+    const AssetVariant variant =
+        is_whole ? choose_variant(asset, fields) : AssetVariant{asset.plain, {}, {}};
+    const std::string etag = etag_of(asset, variant.etag_suffix);
+
+    const Precondition verdict =
+        evaluate_preconditions(fields, request.method(), {etag, {}, false}, no_date);
+    if (verdict == Precondition::failed) {
+        response.fail(precondition_failed, "The file is not the one that was asked about.");
+        return;
+    }
+    response.header("ETag", etag).header("Cache-Control", cache_control_of(asset));
+    if (asset.gzip.data != nullptr || asset.brotli.data != nullptr) {
+        response.header("Vary", "Accept-Encoding");
+    }
+    if (verdict == Precondition::not_modified) {
+        response.status(not_modified);
+        return;
+    }
+    response.header("Accept-Ranges", "bytes");
+    if (selection.kind == RangeSelection::Kind::unsatisfiable) {
+        response.fail(range_not_satisfiable, "The file ends before that range.");
+        response.header("Content-Range", unsatisfied_range(asset.plain.size));
+    } else if (is_whole) {
+        if (!variant.coding.empty()) {
+            response.header("Content-Encoding", variant.coding);
+        }
+        response.send(
+            media_type_of_asset(asset), std::make_unique<MemorySource>(bytes_of(variant.bytes)));
+    } else {
+        response.status(partial_content);
+        send_parts(asset, selection.ranges, response);
+    }
+}
+
+PORTHOLE_FN void AssetBundle::send_parts(
+    const Asset& asset, const std::vector<ByteRange>& ranges, Response& response) const {
+    constexpr int server_error = 500;
+    const std::string_view content = bytes_of(asset.plain);
+    const std::string_view type = media_type_of_asset(asset);
+    const auto bytes_in = [content](const ByteRange& range) {
+        return content.substr(
+            static_cast<std::size_t>(range.first), static_cast<std::size_t>(range.size));
+    };
+    if (ranges.size() == 1) {
+        response.header("Content-Range", content_range(ranges[0], content.size()));
+        response.send(type, std::make_unique<MemorySource>(bytes_in(ranges[0])));
+        return;
+    }
+    std::array<char, 16> random{};
+    if (!fill_random(random.data(), random.size())) {
+        response.fail(server_error, "The system has no random bytes for a boundary.");
+        return;
+    }
+    std::string boundary;
+    for (const char byte : random) {
+        constexpr std::string_view digits = "0123456789abcdef";
+        constexpr unsigned low_bits = 0xf;
+        boundary += digits[static_cast<unsigned char>(byte) & low_bits];
+        boundary += digits[static_cast<unsigned char>(byte) / (low_bits + 1)];
+    }
+    const MultipartRanges frame(boundary, type, content.size());
+    std::vector<MemorySource::Part> parts;
+    for (const ByteRange& range : ranges) {
+        parts.push_back({frame.part_head(range), bytes_in(range)});
+    }
+    parts.push_back({frame.end(), {}});
+    response.send(frame.content_type(), std::make_unique<MemorySource>(std::move(parts)));
+}
+
+} // namespace detail
+
+PORTHOLE_FN std::unique_ptr<Mount> assets(const AssetTable& table) {
+    if (table.directory != nullptr) {
+        return std::make_unique<detail::DiskAssets>(table);
+    }
+    return std::make_unique<detail::AssetBundle>(table);
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/assets_disk.inl
+
+// Assets in development. files() does the serving; what comes on top is a script at the end of each
+// page, which asks a few times a second whether a file has changed. One question looks at a bounded
+// number of files.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+// Dotfiles are never assets, so that these cannot be in the way of one.
+inline constexpr std::string_view reload_path = "/.porthole/reload";
+inline constexpr std::string_view reload_script_path = "/.porthole/reload.js";
+inline constexpr std::string_view reload_script =
+    "const base = document.currentScript.src.replace(/\\.js$/, '');\n"
+    "let seen = '';\n"
+    "async function ask() {\n"
+    "    try {\n"
+    "        const answer = await fetch(base, {cache: 'no-store'});\n"
+    "        const state = answer.ok ? await answer.text() : '';\n"
+    "        if (state && seen && state !== seen) {\n"
+    "            location.reload();\n"
+    "            return;\n"
+    "        }\n"
+    "        seen = state || seen;\n"
+    "    } catch (gone) { /* the program has ended; it may come back */ }\n"
+    "    setTimeout(ask, document.hidden ? 2000 : 400);\n"
+    "}\n"
+    "ask();\n";
+
+/// What the folder's files look like, as one number that changes with them.
+struct DiskAssets::Watch {
+    /// Files that one question looks at.
+    static constexpr std::size_t files_per_look = 64;
+
+    Directory directory;
+    std::size_t next = 0;
+    std::uint64_t sum = 0;
+    std::uint64_t state = 0; ///< of the last full round; 0 before
+
+    void add(std::uint64_t value) noexcept {
+        constexpr std::uint64_t prime = 0x100000001b3; // FNV-1a, by words
+        sum = (sum ^ value) * prime;
+    }
+    void look(const AssetTable& table) {
+        const std::size_t end = (std::min)(table.size, next + files_per_look);
+        for (; next < end; ++next) {
+            FileInfo info;
+            File file;
+            const std::string_view name = std::string_view(table.assets[next]->path).substr(1);
+            const OpenResult result = directory.open_beneath(name, file, info);
+            add(result == OpenResult::ok ? info.size + 1 : 0);
+            add(static_cast<std::uint64_t>(info.mtime_ns));
+        }
+        if (next == table.size) {
+            state = sum | 1;
+            next = 0;
+            sum = 0;
+        }
+    }
+};
+
+/// A page with something behind it. Browsers take what follows </html> as a part of the body.
+class AppendedSource final : public BodySource {
+public:
+    AppendedSource(std::unique_ptr<BodySource> page, std::string text) noexcept
+        : page_(std::move(page)), text_(std::move(text)) {}
+
+    std::optional<std::uint64_t> size() const override {
+        const auto size = page_->size();
+        return size ? std::optional(*size + text_.size()) : std::nullopt;
+    }
+    Piece pull(char* into, std::size_t capacity) override {
+        if (!has_page_ended_) {
+            Piece piece = page_->pull(into, capacity);
+            has_page_ended_ = piece.state == State::end;
+            piece.state = has_page_ended_ ? State::more : piece.state;
+            return piece;
+        }
+        Piece piece;
+        piece.bytes = text_.copy(into, capacity, sent_);
+        sent_ += piece.bytes;
+        piece.state = sent_ == text_.size() ? State::end : State::more;
+        return piece;
+    }
+    void set_waker(std::function<void()> waker) override { page_->set_waker(std::move(waker)); }
+
+private:
+    std::unique_ptr<BodySource> page_;
+    std::string text_;
+    std::size_t sent_ = 0;
+    bool has_page_ended_ = false;
+};
+
+PORTHOLE_FN DiskAssets::DiskAssets(const AssetTable& table) : table_(table), baked_(table) {
+    FilesOptions options;
+    if (table.fallback != nullptr) {
+        options.spa(std::string_view(table.fallback).substr(1));
+    }
+    files_ = files(table.directory, std::move(options));
+}
+
+PORTHOLE_FN DiskAssets::~DiskAssets() = default;
+
+PORTHOLE_FN Error DiskAssets::attach(Server& server) {
+    auto watch = std::make_unique<Watch>();
+    const Error error =
+        Directory::open(table_.directory, "mount", Lookup::automatic, watch->directory);
+    if (error) {
+        // A development build on another machine; it has everything with it.
+        if (server.options().log) {
+            const std::string sentence =
+                error.message() + "; serving the assets as they were baked in.";
+            server.options().log(
+                {LogLevel::warning, LogId::assets_baked, sentence, std::string_view()});
+        }
+        return baked_.attach(server);
+    }
+    watch_ = std::move(watch);
+    return files_->attach(server);
+}
+
+PORTHOLE_FN void DiskAssets::handle(const Request& request, Response& response) {
+    if (!watch_) {
+        baked_.handle(request, response);
+        return;
+    }
+    const std::string_view path = request.mount_path();
+    if (path == reload_path || path == reload_script_path) {
+        if (refuse_other_methods(request, response)) {
+            return;
+        }
+        response.header("Cache-Control", "no-store");
+        if (path == reload_script_path) {
+            response.send("text/javascript; charset=utf-8", reload_script);
+            return;
+        }
+        watch_->look(table_);
+        response.text(watch_->state != 0 ? std::to_string(watch_->state) : std::string());
+        return;
+    }
+    files_->handle(request, response);
+    add_script(request, response);
+}
+
+PORTHOLE_FN std::string encode_request_path(std::string_view path) {
+    // "//name" would lead to another host.
+    const std::size_t begin = path.find_first_not_of('/');
+    path.remove_prefix(begin == std::string_view::npos ? path.size() : begin);
+    std::string text = "/";
+    for (;;) {
+        const std::string_view segment = path.substr(0, path.find('/'));
+        percent_encode(segment, text);
+        if (segment.size() == path.size()) {
+            return text;
+        }
+        text += '/';
+        path.remove_prefix(segment.size() + 1);
+    }
+}
+
+PORTHOLE_FN void DiskAssets::add_script(const Request& request, Response& response) const {
+    constexpr int ok = 200;
+    const std::string_view type = response.header("Content-Type").value_or("");
+    if (response.status() != ok || media_type_essence(type) != "text/html"
+        || response.header("Content-Encoding")) {
+        return;
+    }
+    std::string_view prefix = request.path();
+    prefix.remove_suffix(request.mount_path().size());
+    std::string text = "\n<script src=\"";
+    text += prefix.empty() ? std::string() : encode_request_path(prefix);
+    text.append(reload_script_path).append("\"></script>\n");
+    if (auto page = response.take_source()) {
+        const std::string kept_type(type);
+        response.send(kept_type, std::make_unique<AppendedSource>(std::move(page), text));
+    } else {
+        response.body(std::string(response.body()) + text);
+    }
+    // It is not the file any more, and the next one may be another.
+    response.remove_header("ETag").remove_header("Last-Modified").remove_header("Accept-Ranges");
+    response.header("Cache-Control", "no-store");
+}
+
+} // namespace detail
 
 PORTHOLE_NAMESPACE_END
 

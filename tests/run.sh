@@ -157,8 +157,12 @@ ci() {
     need clang++ clang
     need meson meson
     need pkg-config pkg-config
+    need brotli brotli
     need x86_64-w64-mingw32-g++-posix g++-mingw-w64-x86-64-posix
     need wine wine wine64
+    need node nodejs
+    need npm npm
+    need chromium chromium
     install_missing
 
     flags='-DCMAKE_CXX_FLAGS_DEBUG=-O0'
@@ -189,10 +193,14 @@ ci() {
     meson_suite
     stage 'packages'
     checks python3 "$root/tests/package/run.py" --cxx g++
-    if [ -f "$root/tests/browser/run.sh" ]; then
-        stage 'browser'
-        checks sh "$root/tests/browser/run.sh"
-    fi
+    stage 'assets'
+    checks python3 "$root/tests/assets/run.py" --cxx g++
+    stage 'assets, clang++'
+    checks python3 "$root/tests/assets/run.py" --cxx clang++
+    stage 'differential'
+    checks sh "$root/tests/differential/run.sh" "$builds/differential"
+    stage 'browser'
+    checks sh "$root/tests/browser/run.sh"
 }
 
 # fuzz SECONDS: tests/fuzz/NAME_fuzz.cpp with tests/fuzz/corpus/NAME. The committed corpus is never
@@ -231,7 +239,8 @@ fuzz_one() {
     step clang++ -std=c++17 -O1 -g -fsanitize=fuzzer,address,undefined \
         -fno-sanitize-recover=all -fno-omit-frame-pointer "-I$root/include" "-I$root/tests" \
         "$1" "$root/tests/support/implementation.cpp" -o "$tree/fuzz" || return
-    if "$tree/fuzz" "-max_total_time=$2" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    # A bounded quarantine: of freed memory, a fuzzer leaves a great deal.
+    if ASAN_OPTIONS=quarantine_size_mb=64 "$tree/fuzz" "-max_total_time=$2" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
         "-artifact_prefix=$tree/" "$tree/corpus" >"$log" 2>&1; then
         grep -E 'stat::number_of_executed_units|stat::new_units_added' "$log"
         grep -oE 'cov: [0-9]+ ft: [0-9]+ corp: [^ ]+' "$log" | tail -n 1

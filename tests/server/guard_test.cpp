@@ -52,6 +52,28 @@ TEST_CASE("guard: lets the own names in and refuses others, by default") {
     CHECK(status_for_host({}, "tool.test") == 403);
 }
 
+TEST_CASE("guard: a form on our own page may hide its origin, another's may not") {
+    // With Referrer-Policy: no-referrer a browser sends Origin: null even to its own origin (WHATWG
+    // Fetch, append a request Origin header); Sec-Fetch-Site is what no page can set.
+    const porthole::Guard guard;
+    CHECK(ask(guard, {{"Origin", "null"}, {"Sec-Fetch-Site", "same-origin"}}).status == 200);
+    CHECK(ask(guard, {{"Origin", "null"}}).status == 403);
+    for (const char* site : {"none", "same-site", "cross-site", "", "Same-Origin"}) {
+        CAPTURE(site);
+        CHECK(ask(guard, {{"Origin", "null"}, {"Sec-Fetch-Site", site}}).status == 403);
+    }
+    CHECK(
+        ask(guard, {{"Origin", "null"},
+                    {"Sec-Fetch-Site", "same-origin"},
+                    {"Sec-Fetch-Site", "same-origin"}})
+            .status
+        == 403);
+    CHECK(
+        ask(guard, {{"Origin", "null"}, {"Origin", "null"}, {"Sec-Fetch-Site", "same-origin"}})
+            .status
+        == 403);
+}
+
 TEST_CASE("guard: allowed_hosts are exact names, in any case, with any port or a trailing dot") {
     Guard guard;
     guard.allowed_hosts = {"Tool.test", "10.0.0.7"};

@@ -45,6 +45,8 @@ public:
     Field operator[](std::size_t index) const noexcept {
         return {spans_[index].name.in(base_), spans_[index].value.in(base_)};
     }
+    /// Of the name at that place, without building the field.
+    std::size_t name_size(std::size_t index) const noexcept { return spans_[index].name.size; }
     /// The first value with that name.
     std::optional<std::string_view> find(std::string_view name) const noexcept;
     /// All values with that name, in order.

@@ -19,11 +19,14 @@ namespace detail {
 class PipeSignalHold {
 public:
     PipeSignalHold() noexcept {
-        sigset_t pending;
         sigemptyset(&pipe_);
         sigaddset(&pipe_, SIGPIPE);
-        was_pending_ = ::sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
         is_held_ = ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_) == 0;
+        // Only a signal that was held back before can have been waiting.
+        if (is_held_ && sigismember(&before_, SIGPIPE) == 1) {
+            sigset_t pending;
+            was_pending_ = ::sigpending(&pending) != 0 || sigismember(&pending, SIGPIPE) == 1;
+        }
     }
     PipeSignalHold(const PipeSignalHold&) = delete;
     PipeSignalHold& operator=(const PipeSignalHold&) = delete;
@@ -32,7 +35,7 @@ public:
             static_cast<void>(::pthread_sigmask(SIG_SETMASK, &before_, nullptr));
         }
     }
-    /// The call has failed with EPIPE.
+    /// The call has failed, or sent less than it was to: also when it broke half-way.
     void take_signal() noexcept {
         const timespec at_once{};
         if (is_held_ && !was_pending_) {
@@ -58,14 +61,14 @@ PORTHOLE_FN IoResult send_file_bytes(
     for (int attempt = 0; attempt < max_interrupts; ++attempt) {
         off_t at = static_cast<off_t>(offset);
         const ssize_t sent = ::sendfile(native(socket), static_cast<int>(file), &at, most);
+        const int code = errno;
+        if (sent < 0 || static_cast<std::size_t>(sent) < most) {
+            hold.take_signal();
+        }
         if (sent >= 0) {
             result.status = sent == 0 ? IoStatus::end : IoStatus::ok;
             result.bytes = static_cast<std::size_t>(sent);
             return result;
-        }
-        const int code = errno;
-        if (code == EPIPE) {
-            hold.take_signal();
         }
         if (code != EINTR) {
             // EINVAL and ENOSYS: this kind of file cannot be sent so; the connection is fine.

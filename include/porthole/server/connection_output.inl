@@ -396,6 +396,7 @@ PORTHOLE_FN void Connection::begin_upgrade() {
     note_access(true);
     core_.release_exchange(std::move(exchange_));
     phase_ = Phase::upgraded;
+    peer_ended_ = false; // an end that was noticed before is still to be told to the owner
     keep_unsent(); // what the owner sends stays behind the 101
     if (phase_ == Phase::closed) {
         return;

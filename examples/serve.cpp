@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+
+// A static server in a terminal, to try Porthole on a folder:
+//
+//     g++ -std=c++17 -O2 -Isingle_include examples/serve.cpp -o serve && ./serve web/dist --listing
+//
+//     --port N      where to listen on localhost; 8080 by default, 0 takes a free one
+//     --listing     show directories that have no index.html
+//     --spa         answer unknown pages with index.html, for single-page applications
+//     --dotfiles    serve names that begin with a dot, too
+//
+// It prints each request. In a program with a main loop the mount is the same; only run() becomes a
+// tick() in each frame.
+
+#define PORTHOLE_IMPLEMENTATION // in exactly one source file of the program
+#include <porthole.hpp>
+
+#include <charconv>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace {
+
+struct Arguments {
+    std::string directory;
+    std::uint16_t port = 8080;
+    bool is_quiet = false;
+    porthole::FilesOptions files;
+};
+
+bool read_port(std::string_view text, std::uint16_t& port) {
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), port);
+    return parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
+}
+
+bool read_arguments(int argc, char** argv, Arguments& arguments) {
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view argument = argv[i];
+        if (argument == "--listing") {
+            arguments.files.listing();
+        } else if (argument == "--spa") {
+            arguments.files.spa("index.html");
+        } else if (argument == "--dotfiles") {
+            arguments.files.dotfiles();
+        } else if (argument == "--quiet") {
+            arguments.is_quiet = true;
+        } else if (argument == "--port" && i + 1 < argc) {
+            if (!read_port(argv[++i], arguments.port)) {
+                return false;
+            }
+        } else if (argument.substr(0, 1) != "-" && arguments.directory.empty()) {
+            arguments.directory = argument;
+        } else {
+            return false;
+        }
+    }
+    return !arguments.directory.empty();
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    Arguments arguments;
+    if (!read_arguments(argc, argv, arguments)) {
+        std::fprintf(
+            stderr, "usage: serve DIR [--port N] [--listing] [--spa] [--dotfiles] [--quiet]\n");
+        return 2;
+    }
+
+    porthole::Options options;
+    if (!arguments.is_quiet) {
+        options.access_log = [](const porthole::AccessRecord& record) {
+            std::string line;
+            porthole::write_common_log(record, line);
+            std::fputs(line.c_str(), stdout);
+        };
+    }
+    porthole::Server server(options);
+    if (auto error = server.mount("/", porthole::files(arguments.directory, arguments.files))) {
+        std::fprintf(stderr, "%s\n", error.message().c_str());
+        return 1;
+    }
+    if (auto error = server.listen("localhost", arguments.port)) {
+        std::fprintf(stderr, "%s\n", error.message().c_str());
+        return 1;
+    }
+    for (const std::string& url : server.urls()) {
+        std::printf(
+            "Serving %s on %s - Ctrl-C ends it\n", arguments.directory.c_str(), url.c_str());
+    }
+    std::fflush(stdout);
+    server.run();
+}
