@@ -230,7 +230,8 @@ struct Limits {
     std::uint64_t min_body_bytes_per_second = 1024;
     /// A kept-alive connection without a request.
     std::chrono::milliseconds idle_timeout{15'000};
-    /// An answer of which the peer takes nothing for this long.
+    /// An answer of which the peer takes nothing for this long, or, after this long, less than
+    /// min_body_bytes_per_second on average.
     std::chrono::milliseconds write_stall_timeout{30'000};
     /// After an error answer: how long, and how much, is still read so that the peer sees the
     /// answer instead of a reset.
@@ -12139,6 +12140,8 @@ private:
     std::uint64_t source_left_ = 0;             ///< of a source of known size
     std::shared_ptr<Upgrade> upgrade_;
     TimePoint phase_began_{};
+    TimePoint blocked_began_{};        ///< when the peer began to take less than it is given
+    std::uint64_t blocked_bytes_ = 0;  ///< what it has taken since then
     TimePoint stall_deadline_ = never; ///< when output is blocked
     TimePoint owner_deadline_ = never; ///< an Upgrade's
     std::uint64_t received_ = 0; ///< content bytes since phase_began_; drained bytes when lingering
@@ -13214,6 +13217,7 @@ PORTHOLE_FN std::size_t Connection::write_some(std::size_t most) {
     }
     core_.count_out(result.bytes);
     output_moved_ = true;
+    blocked_bytes_ += result.bytes;
     output_is_blocked_ = result.bytes < total;
     std::size_t taken = result.bytes;
     for (Buffer* buffer : {&out_, &core_.out()}) {
@@ -13270,6 +13274,7 @@ Connection::send_file_piece(const BodySource::FilePiece& piece, std::size_t most
     }
     core_.count_out(result.bytes);
     output_moved_ = true;
+    blocked_bytes_ += result.bytes;
     exchange_->content_sent += result.bytes;
     source_left_ -= result.bytes;
     source_->skip(result.bytes);
@@ -13442,7 +13447,7 @@ PORTHOLE_FN void Connection::begin_upgrade() {
     core_.release_exchange(std::move(exchange_));
     phase_ = Phase::upgraded;
     peer_ended_ = false; // an end that was noticed before is still to be told to the owner
-    keep_unsent(); // what the owner sends stays behind the 101
+    keep_unsent();       // what the owner sends stays behind the 101
     if (phase_ == Phase::closed) {
         return;
     }
@@ -13588,6 +13593,15 @@ PORTHOLE_FN void Connection::finish_turn() {
     update_deadline();
 }
 
+/// How long a peer may take for that many bytes.
+inline Duration time_earned(const Limits& limits, std::uint64_t bytes) noexcept {
+    constexpr std::uint64_t a_day = 24 * 60 * 60;
+    const std::uint64_t rate =
+        limits.min_body_bytes_per_second == 0 ? 1 : limits.min_body_bytes_per_second;
+    const std::uint64_t seconds = bytes / rate < a_day ? bytes / rate : a_day;
+    return std::chrono::seconds(static_cast<std::int64_t>(seconds));
+}
+
 PORTHOLE_FN TimePoint Connection::phase_deadline() const noexcept {
     const Limits& limits = core_.limits();
     switch (phase_) {
@@ -13603,12 +13617,7 @@ PORTHOLE_FN TimePoint Connection::phase_deadline() const noexcept {
         if (has_output()) {
             return never;
         }
-        const std::uint64_t rate =
-            limits.min_body_bytes_per_second == 0 ? 1 : limits.min_body_bytes_per_second;
-        constexpr std::uint64_t a_day = 24 * 60 * 60;
-        const std::uint64_t earned = received_ / rate < a_day ? received_ / rate : a_day;
-        return phase_began_ + limits.body_grace
-               + std::chrono::seconds(static_cast<std::int64_t>(earned));
+        return phase_began_ + limits.body_grace + time_earned(limits, received_);
     }
     case Phase::lingering: return phase_began_ + limits.linger_timeout;
     case Phase::upgraded: return owner_deadline_;
@@ -13620,10 +13629,19 @@ PORTHOLE_FN TimePoint Connection::phase_deadline() const noexcept {
 }
 
 PORTHOLE_FN void Connection::update_deadline() {
+    const Limits& limits = core_.limits();
     if (!output_is_blocked_ || !has_output()) {
         stall_deadline_ = never;
     } else if (output_moved_ || stall_deadline_ == never) {
-        stall_deadline_ = core_.now() + core_.limits().write_stall_timeout;
+        if (stall_deadline_ == never) {
+            blocked_began_ = core_.now();
+            blocked_bytes_ = 0;
+        }
+        // Nothing for too long, or, taken by the drop, too little for too long.
+        const TimePoint silent = core_.now() + limits.write_stall_timeout;
+        const TimePoint dripping =
+            blocked_began_ + limits.write_stall_timeout + time_earned(limits, blocked_bytes_);
+        stall_deadline_ = silent < dripping ? silent : dripping;
     }
     const TimePoint phase = phase_deadline();
     const TimePoint deadline = phase < stall_deadline_ ? phase : stall_deadline_;

@@ -341,6 +341,9 @@ def refusals(shop):
     shop.refuses("unknown arguments: WRONG", shop.folder(), "WRONG")
     shop.refuses("COMPRESS is one of", shop.folder(), "COMPRESS", "ZIP")
     shop.refuses("no C\\+\\+ namespace", shop.folder(), "NAMESPACE", "a-b")
+    if not shop.has_brotli:
+        both("needs the program brotli", shop.folder(), ("COMPRESS", "BROTLI"),
+             ("--compress", "brotli"))
     both("is not among the files", shop.folder(), ("SPA", "app.html"), ("--spa", "app.html"))
 
 

@@ -3,6 +3,7 @@
 #include "support/options.hpp"
 #include "support/temporary_directory.hpp"
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -102,8 +103,14 @@ TEST_CASE("assets from disk: the state changes with a baked file and with nothin
     shop.directory.set_age("index.html", std::chrono::seconds(5));
     const std::string third = shop.state();
     CHECK(third != second);
+    const std::filesystem::path file(shop.directory.path("script.js"));
+    const auto time = std::filesystem::last_write_time(file);
+    shop.directory.resize("script.js", 3);
+    std::filesystem::last_write_time(file, time);
+    const std::string fourth = shop.state();
+    CHECK(fourth != third);
     shop.directory.rename("script.js", "gone.js");
-    CHECK(shop.state() != third);
+    CHECK(shop.state() != fourth);
     CHECK(shop.get("/ui/.porthole/reload").header("Cache-Control") == "no-store");
 }
 

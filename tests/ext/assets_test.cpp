@@ -285,6 +285,7 @@ TEST_CASE("assets: ranges of the plain copy (RFC 9110 14)") {
         shop.get("/digits.bin", {{"Range", "bytes=0-4"}, {"Accept-Encoding", "gzip"}});
     CHECK(partial.status == 206);
     CHECK(partial.body == "01234");
+    CHECK(partial.header("ETag") == "\"d1\"");
     CHECK_FALSE(partial.has_header("Content-Encoding"));
 }
 

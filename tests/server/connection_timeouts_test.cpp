@@ -21,8 +21,15 @@ constexpr auto slack = 200ms;
 
 struct Fixture {
     ManualClock clock;
-    Server server{options(clock)};
-    Fixture() { add_routes(server); }
+    Server server;
+    explicit Fixture(const porthole::Limits& limits = {}) : server(with(limits)) {
+        add_routes(server);
+    }
+    Options with(const porthole::Limits& limits) {
+        Options made = options(clock);
+        made.limits = limits;
+        return made;
+    }
     void pass(porthole::Duration time) { pass_time(server, clock, time); }
     std::size_t connections() const { return server.stats().connections; }
 };
@@ -152,7 +159,7 @@ TEST_CASE("connection timeouts: content has 5 s of grace, then 1 KiB/s on averag
 
 TEST_CASE("connection timeouts: an answer of which nothing is taken for 30 s ends it") {
     Fixture f;
-    Peer peer(f.server, 1024);
+    Peer peer(f.server, 64 * 1024);
     peer.send(get("/big"));
     f.pass(29s);
     CHECK(f.connections() == 1);
@@ -164,8 +171,31 @@ TEST_CASE("connection timeouts: an answer of which nothing is taken for 30 s end
     CHECK(f.server.stats().timeouts == 1);
 }
 
+TEST_CASE("connection timeouts: an answer that is taken by the drop ends after 30 s, too") {
+    // As slowhttptest -X does: always some progress, and a large answer is held for ever.
+    for (const std::size_t bytes : {100u, 6000u}) {
+        CAPTURE(bytes);
+        Fixture f;
+        Peer peer(f.server, 8 * 1024);
+        peer.send(get("/big"));
+        std::string piece(bytes, ' ');
+        for (int i = 0; i < 5; ++i) {
+            f.pass(5s);
+            static_cast<void>(peer.end->read(&piece[0], piece.size()));
+        }
+        CHECK(f.connections() == 1);
+        for (int i = 0; i < 4; ++i) {
+            f.pass(5s);
+            static_cast<void>(peer.end->read(&piece[0], piece.size()));
+        }
+        CHECK(f.connections() == (bytes == 6000 ? 1 : 0)); // 1.2 KB/s are enough
+    }
+}
+
 TEST_CASE("connection timeouts: a slow reader of small answers is neither idle nor late") {
-    Fixture f;
+    porthole::Limits limits;
+    limits.min_body_bytes_per_second = 16;
+    Fixture f(limits);
     Peer peer(f.server, 2048);
     std::string bytes;
     for (int i = 0; i < 40; ++i) {

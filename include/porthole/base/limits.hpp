@@ -46,7 +46,8 @@ struct Limits {
     std::uint64_t min_body_bytes_per_second = 1024;
     /// A kept-alive connection without a request.
     std::chrono::milliseconds idle_timeout{15'000};
-    /// An answer of which the peer takes nothing for this long.
+    /// An answer of which the peer takes nothing for this long, or, after this long, less than
+    /// min_body_bytes_per_second on average.
     std::chrono::milliseconds write_stall_timeout{30'000};
     /// After an error answer: how long, and how much, is still read so that the peer sees the
     /// answer instead of a reset.

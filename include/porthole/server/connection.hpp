@@ -238,6 +238,8 @@ private:
     std::uint64_t source_left_ = 0;             ///< of a source of known size
     std::shared_ptr<Upgrade> upgrade_;
     TimePoint phase_began_{};
+    TimePoint blocked_began_{};        ///< when the peer began to take less than it is given
+    std::uint64_t blocked_bytes_ = 0;  ///< what it has taken since then
     TimePoint stall_deadline_ = never; ///< when output is blocked
     TimePoint owner_deadline_ = never; ///< an Upgrade's
     std::uint64_t received_ = 0; ///< content bytes since phase_began_; drained bytes when lingering

@@ -169,6 +169,7 @@ PORTHOLE_FN std::size_t Connection::write_some(std::size_t most) {
     }
     core_.count_out(result.bytes);
     output_moved_ = true;
+    blocked_bytes_ += result.bytes;
     output_is_blocked_ = result.bytes < total;
     std::size_t taken = result.bytes;
     for (Buffer* buffer : {&out_, &core_.out()}) {
@@ -225,6 +226,7 @@ Connection::send_file_piece(const BodySource::FilePiece& piece, std::size_t most
     }
     core_.count_out(result.bytes);
     output_moved_ = true;
+    blocked_bytes_ += result.bytes;
     exchange_->content_sent += result.bytes;
     source_left_ -= result.bytes;
     source_->skip(result.bytes);
@@ -397,7 +399,7 @@ PORTHOLE_FN void Connection::begin_upgrade() {
     core_.release_exchange(std::move(exchange_));
     phase_ = Phase::upgraded;
     peer_ended_ = false; // an end that was noticed before is still to be told to the owner
-    keep_unsent(); // what the owner sends stays behind the 101
+    keep_unsent();       // what the owner sends stays behind the 101
     if (phase_ == Phase::closed) {
         return;
     }

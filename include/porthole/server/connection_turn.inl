@@ -36,6 +36,15 @@ PORTHOLE_FN void Connection::finish_turn() {
     update_deadline();
 }
 
+/// How long a peer may take for that many bytes.
+inline Duration time_earned(const Limits& limits, std::uint64_t bytes) noexcept {
+    constexpr std::uint64_t a_day = 24 * 60 * 60;
+    const std::uint64_t rate =
+        limits.min_body_bytes_per_second == 0 ? 1 : limits.min_body_bytes_per_second;
+    const std::uint64_t seconds = bytes / rate < a_day ? bytes / rate : a_day;
+    return std::chrono::seconds(static_cast<std::int64_t>(seconds));
+}
+
 PORTHOLE_FN TimePoint Connection::phase_deadline() const noexcept {
     const Limits& limits = core_.limits();
     switch (phase_) {
@@ -51,12 +60,7 @@ PORTHOLE_FN TimePoint Connection::phase_deadline() const noexcept {
         if (has_output()) {
             return never;
         }
-        const std::uint64_t rate =
-            limits.min_body_bytes_per_second == 0 ? 1 : limits.min_body_bytes_per_second;
-        constexpr std::uint64_t a_day = 24 * 60 * 60;
-        const std::uint64_t earned = received_ / rate < a_day ? received_ / rate : a_day;
-        return phase_began_ + limits.body_grace
-               + std::chrono::seconds(static_cast<std::int64_t>(earned));
+        return phase_began_ + limits.body_grace + time_earned(limits, received_);
     }
     case Phase::lingering: return phase_began_ + limits.linger_timeout;
     case Phase::upgraded: return owner_deadline_;
@@ -68,10 +72,19 @@ PORTHOLE_FN TimePoint Connection::phase_deadline() const noexcept {
 }
 
 PORTHOLE_FN void Connection::update_deadline() {
+    const Limits& limits = core_.limits();
     if (!output_is_blocked_ || !has_output()) {
         stall_deadline_ = never;
     } else if (output_moved_ || stall_deadline_ == never) {
-        stall_deadline_ = core_.now() + core_.limits().write_stall_timeout;
+        if (stall_deadline_ == never) {
+            blocked_began_ = core_.now();
+            blocked_bytes_ = 0;
+        }
+        // Nothing for too long, or, taken by the drop, too little for too long.
+        const TimePoint silent = core_.now() + limits.write_stall_timeout;
+        const TimePoint dripping =
+            blocked_began_ + limits.write_stall_timeout + time_earned(limits, blocked_bytes_);
+        stall_deadline_ = silent < dripping ? silent : dripping;
     }
     const TimePoint phase = phase_deadline();
     const TimePoint deadline = phase < stall_deadline_ ? phase : stall_deadline_;
