@@ -189,9 +189,9 @@ inline bool passes(const Visit& visit, const Guard& guard) {
         return false;
     }
     const bool has_one_origin = visit.has_origin && !visit.is_doubled;
-    // Neither of these names an origin, whatever a list says.
-    const bool is_nobody = visit.origin.empty() || visit.origin == "null" || visit.origin == "*";
-    if (has_one_origin && !is_nobody && !guard.allowed_origins.empty()
+    // Without a scheme it names no origin ("null", "*", ""), whatever a list says.
+    const bool is_origin = visit.origin.find("://") != std::string_view::npos;
+    if (has_one_origin && is_origin && !guard.allowed_origins.empty()
         && visit.origin == guard.allowed_origins[0]) {
         return true;
     }
