@@ -3014,8 +3014,8 @@ PORTHOLE_NAMESPACE_BEGIN
 
 /// Appends one line in the Common Log Format, with its line end:
 /// `127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET / HTTP/1.1" 200 26`. Quotes, backslashes,
-/// control characters and bytes beyond ASCII in what the peer has sent are written as \xNN, so that
-/// no request can forge a line.
+/// control characters and bytes beyond ASCII in what the peer has sent are written as a backslash,
+/// x and two digits, so that no request can forge a line.
 void write_common_log(const AccessRecord& record, std::string& into);
 
 /// Appends `text` with those bytes escaped.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# A real Chromium against a Porthole program; ends with `N passed, N failed`.
+# A real Chromium against Porthole programs; ends with `N passed, N failed`.
 #     sh tests/browser/run.sh
 # Wants chromium, node and npm. playwright-core is installed into a directory that is removed again,
 # unless PORTHOLE_NODE_DIRECTORY names one whose node_modules has it.
@@ -27,8 +27,10 @@ scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 
-"${CXX:-g++}" -std=c++17 -O1 "-I$root/include" "$here/server.cpp" -o "$scratch/server" -pthread \
-    || fail 'the server does not compile'
+for name in server media; do
+    "${CXX:-g++}" -std=c++17 -O1 "-I$root/include" "$here/$name.cpp" -o "$scratch/$name" -pthread \
+        || fail "$name.cpp does not compile"
+done
 
 modules=${PORTHOLE_NODE_DIRECTORY:-$scratch}
 if [ ! -d "$modules/node_modules/playwright-core" ]; then
@@ -41,6 +43,31 @@ if [ ! -d "$modules/node_modules/playwright-core" ]; then
     modules=$scratch
 fi
 HOME=$scratch
-export HOME
-# Not through exec: the scratch directory is to be removed behind it.
-node "$here/attacks.mjs" "$scratch/server" "$browser" "$modules"
+TMPDIR=$scratch
+export HOME TMPDIR
+
+passed=0
+failed=0
+# run SCRIPT PROGRAM: shows what the script says, but adds up its last line.
+run() {
+    # Not through exec: the scratch directory is to be removed behind it.
+    node "$here/$1" "$scratch/$2" "$browser" "$modules" >"$scratch/output.txt"
+    total=$(tail -n 1 "$scratch/output.txt")
+    case $total in
+    [0-9]*' passed, '[0-9]*' failed')
+        sed '$d' "$scratch/output.txt"
+        total=${total% failed}
+        passed=$((passed + ${total%% *}))
+        failed=$((failed + ${total##* }))
+        ;;
+    *)
+        cat "$scratch/output.txt"
+        echo "FAIL $1 does not come to its end"
+        failed=$((failed + 1))
+        ;;
+    esac
+}
+run attacks.mjs server
+run media.mjs media
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

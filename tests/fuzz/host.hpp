@@ -160,6 +160,9 @@ inline bool is_listed(std::string_view text, const Guard& guard) {
     }
     for (const std::string& entry : guard.allowed_hosts) {
         const std::string name = lowered(entry);
+        if (name.empty() || name == ".") {
+            continue; // names nobody
+        }
         if (name.substr(0, 1) == "."
                 ? host == name.substr(1) || (host.size() > name.size() && ends_with(host, name))
                 : host == name) {

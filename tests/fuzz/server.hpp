@@ -349,7 +349,7 @@ private:
     Peer* slots_[2] = {};
     std::size_t slot_ = 0;
     std::size_t piece_ = 0;
-    std::size_t memory_at_start_ = 0;
+    [[maybe_unused]] std::size_t memory_at_start_ = 0; // where ASan can tell
 };
 
 inline void fuzz_server(const std::uint8_t* data, std::size_t size) {

@@ -30,6 +30,13 @@ struct Case {
 constexpr const char* before = "Sun, 06 Nov 1994 08:49:36 GMT";
 constexpr const char* same = "Sun, 06 Nov 1994 08:49:37 GMT";
 
+/// Appended, since GCC 12 warns of what it makes of operator+ itself.
+std::string line(std::string_view name, std::string_view value) {
+    std::string text(name);
+    text.append(value);
+    return text;
+}
+
 } // namespace
 
 TEST_CASE("conditional: follows the order of the preconditions (RFC 9110 13.2.2)") {
@@ -113,8 +120,8 @@ TEST_CASE("conditional: a weak tag never matches strongly (RFC 9110 8.8.3.2)") {
 TEST_CASE("conditional: without a date, dates say nothing (RFC 9110 13.1.3, 13.1.4)") {
     Validators dateless;
     dateless.etag = "\"a\"";
-    FieldLines since(std::string("If-Modified-Since: ") + same);
-    FieldLines until(std::string("If-Unmodified-Since: ") + before);
+    FieldLines since(line("If-Modified-Since: ", same));
+    FieldLines until(line("If-Unmodified-Since: ", before));
     CHECK(
         evaluate_preconditions(since.fields(), Method::get, dateless, now) == Precondition::passed);
     CHECK(
@@ -150,7 +157,7 @@ TEST_CASE("conditional: If-Range needs strong validators on our side as well (RF
     young.is_recent = true;
     FieldLines tag("If-Range: W/\"a\"");
     FieldLines strong("If-Range: \"a\"");
-    FieldLines date(std::string("If-Range: ") + same);
+    FieldLines date(line("If-Range: ", same));
     CHECK_FALSE(if_range_passes(tag.fields(), young, now));
     CHECK_FALSE(if_range_passes(strong.fields(), young, now));
     CHECK_FALSE(if_range_passes(date.fields(), young, now));
