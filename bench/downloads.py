@@ -6,10 +6,10 @@ Runs downloads (60 frames a second, 4 ms of work each, tick(1 ms)) on one core, 
 clients that each fetch a file of 1 GiB of its own, and again when it has come. The files are
 sparse, so that no disk is measured. See frame_clock.hpp for how to read what the program prints.
 
-    python3 bench/downloads.py [--seconds 10] [--clients 8] [--warm] [--programs DIR] [-- OPTIONS]
+    python3 bench/downloads.py [--seconds 10] [--clients 8] [--warm] [-- OPTIONS]
 
-With --warm all is in the page cache before. Without it the kernel reads ahead, and however much that
-is (/sys/block/*/queue/read_ahead_kb) is paid for within one call of one tick.
+With --warm all is in the page cache before. Without it the kernel reads ahead, and however much
+that is (/sys/block/*/queue/read_ahead_kb) is paid for within one call of one tick.
 """
 
 import argparse
