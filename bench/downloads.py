@@ -8,8 +8,9 @@ sparse, so that no disk is measured. See frame_clock.hpp for how to read what th
 
     python3 bench/downloads.py [--seconds 10] [--clients 8] [--warm] [-- OPTIONS]
 
-With --warm all is in the page cache before. Without it the kernel reads ahead, and however much
-that is (/sys/block/*/queue/read_ahead_kb) is paid for within one call of one tick.
+With --warm all is in the page cache before. Without it each piece is asked for while the one before
+it leaves; left to itself the kernel would read its whole window ahead
+(/sys/block/*/queue/read_ahead_kb, megabytes on some machines) within one call of one tick.
 """
 
 import argparse

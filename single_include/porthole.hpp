@@ -996,6 +996,11 @@ public:
     /// Fills `into` from that offset. Returns how many bytes there were: fewer than `capacity`
     /// only at the file's end, or when reading fails.
     std::size_t read_at(std::uint64_t offset, char* into, std::size_t capacity) const noexcept;
+    /// The system is not to read ahead by itself: its windows may be megabytes, all within the one
+    /// call that meets their edge. To be said before the first byte is read.
+    void stop_reading_ahead() const noexcept;
+    /// These bytes are wanted soon: reads them in the background where the system can.
+    void read_ahead(std::uint64_t offset, std::uint64_t bytes) const noexcept;
 
 private:
     NativeHandle handle_ = invalid_handle;
@@ -3531,6 +3536,10 @@ public:
 private:
     bool is_at_end() const noexcept { return at_ == parts_.size(); }
     void leave_finished_parts() noexcept;
+    void read_ahead() noexcept;
+
+    /// What is read ahead of the turn that sends it, for files that are larger.
+    static constexpr std::uint64_t window = 256 * 1024;
 
     std::shared_ptr<const OpenFile> file_;
     std::vector<Part> parts_;
@@ -3538,6 +3547,7 @@ private:
     std::size_t at_ = 0;           ///< the part that is being sent
     std::size_t text_sent_ = 0;    ///< of its text
     std::uint64_t bytes_sent_ = 0; ///< of its range
+    std::uint64_t read_ahead_to_ = 0;
 };
 
 } // namespace detail
@@ -7015,6 +7025,23 @@ PORTHOLE_FN bool File::read_info(FileInfo& info) const noexcept {
     return true;
 }
 
+PORTHOLE_FN void File::stop_reading_ahead() const noexcept {
+#if defined(POSIX_FADV_RANDOM)
+    static_cast<void>(::posix_fadvise(native_file(*this), 0, 0, POSIX_FADV_RANDOM));
+#endif
+}
+
+PORTHOLE_FN void File::read_ahead(std::uint64_t offset, std::uint64_t bytes) const noexcept {
+#if defined(POSIX_FADV_WILLNEED)
+    static_cast<void>(::posix_fadvise(
+        native_file(*this), static_cast<off_t>(offset), static_cast<off_t>(bytes),
+        POSIX_FADV_WILLNEED));
+#else
+    static_cast<void>(offset);
+    static_cast<void>(bytes);
+#endif
+}
+
 PORTHOLE_FN std::size_t
 File::read_at(std::uint64_t offset, char* into, std::size_t capacity) const noexcept {
     std::size_t done = 0;
@@ -7387,6 +7414,10 @@ PORTHOLE_FN bool File::read_info(FileInfo& info) const noexcept {
         join_words(found.ftLastWriteTime.dwHighDateTime, found.ftLastWriteTime.dwLowDateTime)));
     return true;
 }
+
+// Windows reads ahead in steps of its own, and has no call to ask for more of them.
+PORTHOLE_FN void File::stop_reading_ahead() const noexcept {}
+PORTHOLE_FN void File::read_ahead(std::uint64_t, std::uint64_t) const noexcept {}
 
 PORTHOLE_FN std::size_t
 File::read_at(std::uint64_t offset, char* into, std::size_t capacity) const noexcept {
@@ -14553,6 +14584,16 @@ namespace detail {
 
 PORTHOLE_FN void define_PORTHOLE_IMPLEMENTATION_in_exactly_one_source_file() {}
 
+/// A unit of nothing would never get anywhere.
+inline Options with_units(Options options) {
+    for (std::size_t* unit :
+         {&options.limits.max_accepts_per_tick, &options.limits.max_read_bytes_per_turn,
+          &options.limits.max_write_bytes_per_turn}) {
+        *unit = *unit == 0 ? 1 : *unit;
+    }
+    return options;
+}
+
 inline std::string fixed_fields(const Options& options) {
     std::string lines;
     if (!options.server_name.empty()) {
@@ -14567,7 +14608,7 @@ inline std::string fixed_fields(const Options& options) {
 }
 
 PORTHOLE_FN ServerCore::ServerCore(Options options)
-    : options_(std::move(options)), gatekeeper_(options_.guard),
+    : options_(with_units(std::move(options))), gatekeeper_(options_.guard),
       clock_source_(options_.clock != nullptr ? options_.clock : &system_clock_),
       clock_(clock_source_->now()), now_(clock_), budget_end_(never), tick_began_(clock_),
       timers_(clock_), mailbox_(std::make_shared<Mailbox>()), waker_entry_(*mailbox_),
@@ -15573,6 +15614,30 @@ PORTHOLE_FN FileSource::FileSource(std::shared_ptr<const OpenFile> file, std::ve
         size_ += part.text.size() + part.range.size;
     }
     leave_finished_parts();
+    if (size_ > window) {
+        file_->file.stop_reading_ahead();
+        read_ahead();
+    }
+}
+
+/// What the next turns will send is fetched while they wait for their tick: one bounded piece,
+/// instead of as much as the system likes within the call that meets the end of what is there.
+PORTHOLE_FN void FileSource::read_ahead() noexcept {
+    if (is_at_end() || size_ <= window) {
+        return;
+    }
+    const ByteRange& range = parts_[at_].range;
+    const std::uint64_t next = range.first + bytes_sent_;
+    const std::uint64_t end = range.first + range.size;
+    if (read_ahead_to_ < next || read_ahead_to_ > end) {
+        read_ahead_to_ = next; // another part, or the first
+    }
+    if (read_ahead_to_ < end && read_ahead_to_ - next < window) {
+        const std::uint64_t left = end - read_ahead_to_;
+        const std::uint64_t bytes = left < window ? left : window;
+        file_->file.read_ahead(read_ahead_to_, bytes);
+        read_ahead_to_ += bytes;
+    }
 }
 
 PORTHOLE_FN void FileSource::leave_finished_parts() noexcept {
@@ -15608,6 +15673,7 @@ PORTHOLE_FN BodySource::Piece FileSource::pull(char* into, std::size_t capacity)
         leave_finished_parts();
     }
     piece.state = is_at_end() ? State::end : State::more;
+    read_ahead();
     return piece;
 }
 
@@ -15624,6 +15690,7 @@ PORTHOLE_FN std::uint64_t FileSource::file_piece(FilePiece& piece) {
 PORTHOLE_FN void FileSource::skip(std::uint64_t bytes) {
     bytes_sent_ += bytes;
     leave_finished_parts();
+    read_ahead();
 }
 
 } // namespace detail

@@ -348,3 +348,14 @@ TEST_CASE("connection limits: a lingering close drains so much and so long, and 
         CHECK(server.stats().connections == 0);
     }
 }
+
+TEST_CASE("limits: a unit of nothing counts as one, so that everything still gets somewhere") {
+    Options made = options();
+    made.limits.max_accepts_per_tick = 0;
+    made.limits.max_read_bytes_per_turn = 0;
+    made.limits.max_write_bytes_per_turn = 0;
+    Server server(made);
+    add_routes(server);
+    porthole::testing::Client client(server);
+    CHECK(client.get("/").body == "hello");
+}

@@ -35,6 +35,10 @@ public:
 private:
     bool is_at_end() const noexcept { return at_ == parts_.size(); }
     void leave_finished_parts() noexcept;
+    void read_ahead() noexcept;
+
+    /// What is read ahead of the turn that sends it, for files that are larger.
+    static constexpr std::uint64_t window = 256 * 1024;
 
     std::shared_ptr<const OpenFile> file_;
     std::vector<Part> parts_;
@@ -42,6 +46,7 @@ private:
     std::size_t at_ = 0;           ///< the part that is being sent
     std::size_t text_sent_ = 0;    ///< of its text
     std::uint64_t bytes_sent_ = 0; ///< of its range
+    std::uint64_t read_ahead_to_ = 0;
 };
 
 } // namespace detail

@@ -15,6 +15,30 @@ PORTHOLE_FN FileSource::FileSource(std::shared_ptr<const OpenFile> file, std::ve
         size_ += part.text.size() + part.range.size;
     }
     leave_finished_parts();
+    if (size_ > window) {
+        file_->file.stop_reading_ahead();
+        read_ahead();
+    }
+}
+
+/// What the next turns will send is fetched while they wait for their tick: one bounded piece,
+/// instead of as much as the system likes within the call that meets the end of what is there.
+PORTHOLE_FN void FileSource::read_ahead() noexcept {
+    if (is_at_end() || size_ <= window) {
+        return;
+    }
+    const ByteRange& range = parts_[at_].range;
+    const std::uint64_t next = range.first + bytes_sent_;
+    const std::uint64_t end = range.first + range.size;
+    if (read_ahead_to_ < next || read_ahead_to_ > end) {
+        read_ahead_to_ = next; // another part, or the first
+    }
+    if (read_ahead_to_ < end && read_ahead_to_ - next < window) {
+        const std::uint64_t left = end - read_ahead_to_;
+        const std::uint64_t bytes = left < window ? left : window;
+        file_->file.read_ahead(read_ahead_to_, bytes);
+        read_ahead_to_ += bytes;
+    }
 }
 
 PORTHOLE_FN void FileSource::leave_finished_parts() noexcept {
@@ -50,6 +74,7 @@ PORTHOLE_FN BodySource::Piece FileSource::pull(char* into, std::size_t capacity)
         leave_finished_parts();
     }
     piece.state = is_at_end() ? State::end : State::more;
+    read_ahead();
     return piece;
 }
 
@@ -66,6 +91,7 @@ PORTHOLE_FN std::uint64_t FileSource::file_piece(FilePiece& piece) {
 PORTHOLE_FN void FileSource::skip(std::uint64_t bytes) {
     bytes_sent_ += bytes;
     leave_finished_parts();
+    read_ahead();
 }
 
 } // namespace detail

@@ -74,6 +74,11 @@ public:
     /// Fills `into` from that offset. Returns how many bytes there were: fewer than `capacity`
     /// only at the file's end, or when reading fails.
     std::size_t read_at(std::uint64_t offset, char* into, std::size_t capacity) const noexcept;
+    /// The system is not to read ahead by itself: its windows may be megabytes, all within the one
+    /// call that meets their edge. To be said before the first byte is read.
+    void stop_reading_ahead() const noexcept;
+    /// These bytes are wanted soon: reads them in the background where the system can.
+    void read_ahead(std::uint64_t offset, std::uint64_t bytes) const noexcept;
 
 private:
     NativeHandle handle_ = invalid_handle;

@@ -130,6 +130,23 @@ PORTHOLE_FN bool File::read_info(FileInfo& info) const noexcept {
     return true;
 }
 
+PORTHOLE_FN void File::stop_reading_ahead() const noexcept {
+#if defined(POSIX_FADV_RANDOM)
+    static_cast<void>(::posix_fadvise(native_file(*this), 0, 0, POSIX_FADV_RANDOM));
+#endif
+}
+
+PORTHOLE_FN void File::read_ahead(std::uint64_t offset, std::uint64_t bytes) const noexcept {
+#if defined(POSIX_FADV_WILLNEED)
+    static_cast<void>(::posix_fadvise(
+        native_file(*this), static_cast<off_t>(offset), static_cast<off_t>(bytes),
+        POSIX_FADV_WILLNEED));
+#else
+    static_cast<void>(offset);
+    static_cast<void>(bytes);
+#endif
+}
+
 PORTHOLE_FN std::size_t
 File::read_at(std::uint64_t offset, char* into, std::size_t capacity) const noexcept {
     std::size_t done = 0;

@@ -121,6 +121,10 @@ PORTHOLE_FN bool File::read_info(FileInfo& info) const noexcept {
     return true;
 }
 
+// Windows reads ahead in steps of its own, and has no call to ask for more of them.
+PORTHOLE_FN void File::stop_reading_ahead() const noexcept {}
+PORTHOLE_FN void File::read_ahead(std::uint64_t, std::uint64_t) const noexcept {}
+
 PORTHOLE_FN std::size_t
 File::read_at(std::uint64_t offset, char* into, std::size_t capacity) const noexcept {
     constexpr std::size_t most = 1024 * 1024 * 1024;

@@ -14,6 +14,16 @@ namespace detail {
 
 PORTHOLE_FN void define_PORTHOLE_IMPLEMENTATION_in_exactly_one_source_file() {}
 
+/// A unit of nothing would never get anywhere.
+inline Options with_units(Options options) {
+    for (std::size_t* unit :
+         {&options.limits.max_accepts_per_tick, &options.limits.max_read_bytes_per_turn,
+          &options.limits.max_write_bytes_per_turn}) {
+        *unit = *unit == 0 ? 1 : *unit;
+    }
+    return options;
+}
+
 inline std::string fixed_fields(const Options& options) {
     std::string lines;
     if (!options.server_name.empty()) {
@@ -28,7 +38,7 @@ inline std::string fixed_fields(const Options& options) {
 }
 
 PORTHOLE_FN ServerCore::ServerCore(Options options)
-    : options_(std::move(options)), gatekeeper_(options_.guard),
+    : options_(with_units(std::move(options))), gatekeeper_(options_.guard),
       clock_source_(options_.clock != nullptr ? options_.clock : &system_clock_),
       clock_(clock_source_->now()), now_(clock_), budget_end_(never), tick_began_(clock_),
       timers_(clock_), mailbox_(std::make_shared<Mailbox>()), waker_entry_(*mailbox_),
