@@ -179,7 +179,7 @@ ci() {
         -DPORTHOLE_TEST_PCH=ON -DPORTHOLE_TEST_TOOLS=OFF
     suite 'header-only, gnu++17' -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Debug "$flags" \
         -DPORTHOLE_TEST_HEADER_ONLY=ON -DCMAKE_CXX_EXTENSIONS=ON -DPORTHOLE_TEST_PCH=ON \
-        -DPORTHOLE_TEST_TOOLS=OFF
+        -DPORTHOLE_TEST_TOOLS=OFF '-DPORTHOLE_TEST_LAYERS=http;server'
     suite 'no exceptions' -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Debug "$flags" \
         '-DCMAKE_CXX_FLAGS=-fno-exceptions -fno-rtti' -DPORTHOLE_TEST_PCH=ON \
         -DPORTHOLE_TEST_TOOLS=OFF
@@ -188,7 +188,8 @@ ci() {
         -DPORTHOLE_TEST_PCH=ON -DPORTHOLE_TEST_TOOLS=OFF
     suite 'thread sanitizer' -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Debug \
         '-DCMAKE_CXX_FLAGS_DEBUG=-O1' -DPORTHOLE_SANITIZE=thread \
-        -DPORTHOLE_TEST_PCH=ON -DPORTHOLE_TEST_TOOLS=OFF
+        -DPORTHOLE_TEST_PCH=ON -DPORTHOLE_TEST_TOOLS=OFF \
+        '-DPORTHOLE_TEST_LAYERS=os;server;loopback' # where threads meet
     windows_suite
     meson_suite
     stage 'packages'
