@@ -17,6 +17,9 @@
 // Below is the table of contents, in the order in which bytes travel: from the wire to the handler
 // and back. Declarations first; the definitions follow in one block, in one source file.
 
+// The order is the table's own:
+// clang-format off
+
 // base: what the rest is made of; the standard library only
 #include "porthole/base/version.hpp"
 #include "porthole/base/config.hpp"
@@ -160,5 +163,7 @@
 #include "porthole/ext/assets.inl"
 #include "porthole/ext/assets_disk.inl"
 #include "porthole/ext/testing.inl"
+
+// clang-format on
 
 #endif

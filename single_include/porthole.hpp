@@ -19,6 +19,9 @@
 // Below is the table of contents, in the order in which bytes travel: from the wire to the handler
 // and back. Declarations first; the definitions follow in one block, in one source file.
 
+// The order is the table's own:
+// clang-format off
+
 // base: what the rest is made of; the standard library only
 
 // porthole/base/version.hpp
@@ -4569,6 +4572,12 @@ inline void append_ipv6(std::string& text, const std::array<std::uint8_t, 16>& a
     }
 }
 
+/// Where an endpoint keeps an IPv4 address.
+inline std::array<std::uint8_t, 4>
+first_octets(const std::array<std::uint8_t, 16>& address) noexcept {
+    return {address[0], address[1], address[2], address[3]};
+}
+
 } // namespace detail
 
 PORTHOLE_FN Endpoint
@@ -4598,33 +4607,23 @@ PORTHOLE_FN Endpoint Endpoint::local(std::string_view path) {
 }
 
 PORTHOLE_FN bool Endpoint::is_loopback() const noexcept {
-    constexpr std::uint8_t loopback_net = 127;
     switch (family_) {
     case Family::any: return false;
     case Family::local: return true;
-    case Family::ipv4: return address_[0] == loopback_net;
+    case Family::ipv4: return detail::is_loopback(detail::first_octets(address_));
     case Family::ipv6: break;
     }
-    if (detail::is_mapped(address_)) {
-        return address_[detail::mapped_offset] == loopback_net;
-    }
-    constexpr std::uint8_t loopback[detail::ipv6_bytes] = {0, 0, 0, 0, 0, 0, 0, 0,
-                                                           0, 0, 0, 0, 0, 0, 0, 1};
-    return std::memcmp(address_.data(), loopback, sizeof loopback) == 0;
+    return detail::is_loopback(address_);
 }
 
 PORTHOLE_FN bool Endpoint::is_wildcard() const noexcept {
-    if (family_ != Family::ipv4 && family_ != Family::ipv6) {
-        return false;
+    switch (family_) {
+    case Family::any:
+    case Family::local: return false;
+    case Family::ipv4: return detail::is_unspecified(detail::first_octets(address_));
+    case Family::ipv6: break;
     }
-    // The unused bytes of an IPv4 address are zero, so one comparison serves both.
-    const std::size_t start = detail::is_mapped(address_) ? detail::mapped_offset : 0;
-    for (std::size_t i = start; i < address_.size(); ++i) {
-        if (address_[i] != 0) {
-            return false;
-        }
-    }
-    return true;
+    return detail::is_unspecified(address_);
 }
 
 PORTHOLE_FN std::string Endpoint::host_text() const {
@@ -17094,5 +17093,7 @@ PORTHOLE_FN void pass_time(Server& server, ManualClock& clock, Duration time) {
 } // namespace testing
 
 PORTHOLE_NAMESPACE_END
+
+// clang-format on
 
 #endif

@@ -28,7 +28,7 @@ struct Fixture {
     std::vector<std::string> order;
     Fixture() {
         add_routes(server);
-        server.get("/work/:who", [this](const Request& request, Response& response) {
+        server.get("/task/:who", [this](const Request& request, Response& response) {
             order.emplace_back(request.param("who"));
             clock.advance(unit);
             response.text(request.param("who"));
@@ -51,7 +51,7 @@ TEST_CASE("core budget: a tick ends within its budget and one unit, and says tha
     std::vector<std::unique_ptr<Peer>> peers;
     for (int i = 0; i < 20; ++i) {
         peers.push_back(std::make_unique<Peer>(f.server));
-        peers.back()->send(repeated(get("/work/" + std::to_string(i)), 50));
+        peers.back()->send(repeated(get("/task/" + std::to_string(i)), 50));
     }
     std::size_t served = 0;
     for (int i = 0; i < 200 && served < 1000; ++i) {
@@ -79,7 +79,7 @@ TEST_CASE("core budget: those whom one tick left over come first in the next") {
     constexpr int count = 10;
     for (int i = 0; i < count; ++i) {
         peers.push_back(std::make_unique<Peer>(f.server));
-        peers.back()->send(repeated(get("/work/" + std::to_string(i)), 30));
+        peers.back()->send(repeated(get("/task/" + std::to_string(i)), 30));
     }
     // Each turn takes a whole tick: with 30 requests each of them could fill many.
     std::vector<std::string> turns;
@@ -101,11 +101,11 @@ TEST_CASE("core budget: a newcomer is served within one round, whoever is busy")
     std::vector<std::unique_ptr<Peer>> busy;
     for (int i = 0; i < 8; ++i) {
         busy.push_back(std::make_unique<Peer>(f.server));
-        busy.back()->send(repeated(get("/work/busy"), 500));
+        busy.back()->send(repeated(get("/task/busy"), 500));
     }
     f.server.tick(1ms);
     Peer newcomer(f.server);
-    newcomer.send(get("/work/new"));
+    newcomer.send(get("/task/new"));
     int ticks = 0;
     std::size_t answers = 0;
     while (answers == 0 && ticks < 50) {
@@ -120,7 +120,7 @@ TEST_CASE("core budget: a newcomer is served within one round, whoever is busy")
 TEST_CASE("core budget: a budget of nothing still makes progress") {
     Fixture f;
     Peer peer(f.server);
-    peer.send(repeated(get("/work/x"), 5));
+    peer.send(repeated(get("/task/x"), 5));
     for (int i = 0; i < 20; ++i) {
         f.server.tick(0us);
         f.server.tick(-5us);
@@ -234,7 +234,7 @@ TEST_CASE("core budget: deadlines are kept while the server is busy") {
     Peer busy(f.server, 4 * 1024 * 1024);
     std::size_t sent = 0;
     for (int i = 0; i < 4000 && !slow.is_closed; ++i) {
-        sent += busy.send(repeated(get("/work/busy"), 100));
+        sent += busy.send(repeated(get("/task/busy"), 100));
         f.server.tick(1ms);
         f.clock.advance(15ms);
         busy.received.clear();
