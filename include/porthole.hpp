@@ -17,6 +17,12 @@
 // Below is the table of contents, in the order in which bytes travel: from the wire to the handler
 // and back. Declarations first; the definitions follow in one block, in one source file.
 
+/// 1: compressed WebSocket messages, with zlib, which the program then links to. Counts where the
+/// implementation is; no declaration depends on it.
+#ifndef PORTHOLE_WITH_ZLIB
+#define PORTHOLE_WITH_ZLIB 0
+#endif
+
 // The order is the table's own:
 // clang-format off
 
@@ -64,12 +70,19 @@
 #include "porthole/http/body.hpp"
 #include "porthole/http/request.hpp"
 #include "porthole/http/response.hpp"
+#include "porthole/http/server_sent_event.hpp"
 #include "porthole/http/serializer.hpp"
 
 // server: routes, connections, and the tick
 #include "porthole/server/guard.hpp"
 #include "porthole/server/handler.hpp"
 #include "porthole/server/reply.hpp"
+#include "porthole/server/body_sink.hpp"
+#include "porthole/server/mount.hpp"
+#include "porthole/server/stream.hpp"
+#include "porthole/server/task_poster.hpp"
+#include "porthole/server/timer.hpp"
+#include "porthole/server/event_stream.hpp"
 #include "porthole/server/upgrade.hpp"
 #include "porthole/server/watch.hpp"
 #include "porthole/server/access_record.hpp"
@@ -140,15 +153,22 @@
 #include "porthole/http/request.inl"
 #include "porthole/http/response.inl"
 #include "porthole/http/serializer.inl"
+#include "porthole/http/server_sent_event.inl"
 
 #include "porthole/server/guard.inl"
 #include "porthole/server/router.inl"
 #include "porthole/server/mailbox.inl"
 #include "porthole/server/reply.inl"
+#include "porthole/server/body_sink.inl"
+#include "porthole/server/stream.inl"
+#include "porthole/server/timer.inl"
+#include "porthole/server/event_stream.inl"
 #include "porthole/server/connection.inl"
+#include "porthole/server/connection_content.inl"
 #include "porthole/server/connection_output.inl"
 #include "porthole/server/connection_turn.inl"
 #include "porthole/server/dispatch.inl"
+#include "porthole/server/rewrite.inl"
 #include "porthole/server/core_listen.inl"
 #include "porthole/server/core.inl"
 #include "porthole/server/server.inl"

@@ -19,6 +19,12 @@
 // Below is the table of contents, in the order in which bytes travel: from the wire to the handler
 // and back. Declarations first; the definitions follow in one block, in one source file.
 
+/// 1: compressed WebSocket messages, with zlib, which the program then links to. Counts where the
+/// implementation is; no declaration depends on it.
+#ifndef PORTHOLE_WITH_ZLIB
+#define PORTHOLE_WITH_ZLIB 0
+#endif
+
 // The order is the table's own:
 // clang-format off
 
@@ -210,6 +216,9 @@ struct Limits {
     /// Content that is collected for a handler. Past it: 413 (RFC 9110 section 15.5.14), before
     /// it is read when its length was announced. Routes may set their own.
     std::uint64_t max_body_bytes = 1024 * 1024;
+    /// Content that a route takes as it comes, without collecting it, unless the route, its group
+    /// or the sink say otherwise. Past it: 413.
+    std::uint64_t max_streamed_body_bytes = std::uint64_t{16} * 1024 * 1024 * 1024;
     /// Chunk-size line with its extensions, in bytes. Past it: 400.
     std::size_t max_chunk_line_bytes = 256;
     /// Trailer section of a chunked body. Past it: 431.
@@ -367,6 +376,7 @@ public:
     std::size_t size() const noexcept { return end_ - begin_; }
     std::size_t capacity() const noexcept { return capacity_; }
     std::size_t max_bytes() const noexcept { return max_bytes_; }
+    char* data() noexcept { return memory_.get() + begin_; }
     std::string_view view() const noexcept { return {memory_.get() + begin_, size()}; }
 
     /// Copies `bytes` to the end. False, and nothing is added, when the cap would be passed.
@@ -654,6 +664,8 @@ enum class LogId : unsigned char {
     out_of_memory,     ///< an allocation failed; the connection was dropped
     clock_gap,         ///< no tick for longer than Limits::max_tick_gap
     assets_baked,      ///< the folder of assets is gone; the baked ones are served
+    program_failed,    ///< a CGI program could not answer, or ended badly
+    program_wrote,     ///< a line that a CGI program wrote to its standard error
 };
 
 /// One event. The views are valid during the call.
@@ -741,27 +753,46 @@ PORTHOLE_NAMESPACE_END
 
 PORTHOLE_NAMESPACE_BEGIN
 
+class BodyFlow;
+class BodySink;
 class BodySource;
+class Channel;
 class Clock;
 class Endpoint;
 class Error;
+class EventStream;
 class Fields;
 class Group;
 class ManualClock;
 class Mount;
+class MultipartSink;
+class PartSink;
 class Reply;
 class Request;
 class Response;
 class RouteHandle;
 class Server;
+class Stream;
+class TaskPoster;
+class TimerHandle;
 class Transport;
 class Upgrade;
 class UpgradeLink;
 class WatchHandle;
+class WebSocket;
+class WebSocketClient;
+class WebSocketHandle;
+class WebSocketRoute;
+struct ChannelOptions;
+struct FormPart;
+struct FormPartHead;
 struct Limits;
 struct ListenOptions;
+struct Message;
+struct MultipartLimits;
 struct Options;
 struct TickReport;
+struct UploadOptions;
 
 PORTHOLE_NAMESPACE_END
 
@@ -2103,9 +2134,9 @@ private:
 inline constexpr std::size_t max_chunk_head_size = 18;
 /// Writes "1a2b\r\n" for a chunk of `size` bytes; returns how many were written.
 std::size_t write_chunk_head(char* into, std::uint64_t size) noexcept;
-/// What follows a chunk's bytes, and what ends the body when there is no trailer.
+/// What follows a chunk's bytes and the trailer, and what comes before the trailer.
 inline constexpr std::string_view chunk_end = "\r\n";
-inline constexpr std::string_view last_chunk = "0\r\n\r\n";
+inline constexpr std::string_view last_chunk_begin = "0\r\n";
 
 } // namespace detail
 
@@ -2117,6 +2148,17 @@ PORTHOLE_NAMESPACE_END
 // it has room for one, so a slow reader costs one piece and no more.
 
 PORTHOLE_NAMESPACE_BEGIN
+
+/// How Response::stream() queues and delimits what a program writes.
+struct StreamOptions {
+    /// The exact size of all that will be written, when it is known: the answer then carries
+    /// Content-Length. Else it is chunked, or ends with the connection for HTTP/1.0.
+    std::optional<std::uint64_t> size;
+    /// What is queued for a slow client at the most; 0 is Limits::max_queue_bytes.
+    std::size_t high_mark_bytes = 0;
+    /// on_writable() is called when this much is left; 0 is a quarter of the high mark.
+    std::size_t low_mark_bytes = 0;
+};
 
 /// Content by pulling. Called on the thread that ticks; destroyed when the answer has been sent
 /// or the peer has gone.
@@ -2158,6 +2200,9 @@ public:
     }
     /// So many bytes of file_piece() have been sent.
     virtual void skip(std::uint64_t bytes) { static_cast<void>(bytes); }
+    /// Field lines behind the content, complete and checked, asked for at its end. Only sent with
+    /// the chunked coding.
+    virtual std::string_view trailer() const { return {}; }
     /// Handed over before the first pull(): to be called, on the ticking thread, when a source
     /// that said `wait` has something. Safe to call after the connection has gone.
     virtual void set_waker(std::function<void()> waker) { static_cast<void>(waker); }
@@ -2399,6 +2444,13 @@ public:
     /// Answer later: from a later frame or from another thread. The handler returns without an
     /// answer; status and fields that were set go along into the Reply. Call it once.
     Reply defer();
+    /// Content that the program writes piece by piece, in this frame and in later ones.
+    Stream stream(std::string_view type, const StreamOptions& options = {});
+    /// Server-Sent Events to this client, in this frame and in later ones; the fields that browsers
+    /// and proxies need are set.
+    EventStream events();
+    /// The server that asks; null outside of one.
+    Server* server() const noexcept;
     /// 101: `owner` owns the connection once the handler has returned. `protocol` is the
     /// Upgrade field's value. When the request did not ask for that upgrade the answer is 426
     /// instead (RFC 9110 section 15.5.22).
@@ -2407,6 +2459,37 @@ public:
 private:
     detail::ResponseParts* parts_;
 };
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/server_sent_event.hpp
+
+// Events as the EventSource of a browser reads them (WHATWG HTML, section 9.2). Line ends in what
+// a program sends never become line ends of the format, so no value can forge a field.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// One event. Empty fields are left out, but data: without it a browser dispatches nothing.
+struct ServerSentEvent {
+    std::string_view data;  ///< any lines; CR, LF and CRLF all end one
+    std::string_view event; ///< its type; empty is "message". One line
+    std::string_view id;    ///< comes back as Last-Event-ID. One line, no NUL
+    /// How long the browser waits before it connects again.
+    std::optional<std::chrono::milliseconds> retry;
+};
+
+namespace detail {
+
+inline constexpr std::string_view event_stream_type = "text/event-stream";
+/// Appends the event with its empty line. `event` and `id` are cut at their first line end or NUL.
+void append_event(std::string& out, const ServerSentEvent& event);
+/// Appends a comment, which keeps connections alive and is otherwise ignored.
+void append_event_comment(std::string& out, std::string_view text);
+/// What a stream of events carries besides its type, so that neither a cache nor a proxy holds it
+/// back.
+void set_event_stream_fields(Response& response);
+
+} // namespace detail
 
 PORTHOLE_NAMESPACE_END
 
@@ -2570,9 +2653,8 @@ PORTHOLE_NAMESPACE_END
 
 // porthole/server/handler.hpp
 
-// What users and extensions give to the server: functions that answer, hooks around them, and
-// mounts, which answer everything below a prefix. All of it runs on the thread that ticks, and
-// nowhere else.
+// What users and extensions give to the server: functions that answer, and hooks around them. All
+// of it runs on the thread that ticks, and nowhere else.
 
 PORTHOLE_NAMESPACE_BEGIN
 
@@ -2588,20 +2670,6 @@ enum class Next : unsigned char {
 using BeforeHook = std::function<Next(const Request&, Response&)>;
 /// Sees each answer before it is sent, and may still change it.
 using AfterHook = std::function<void(const Request&, Response&)>;
-
-/// Answers everything below a prefix: files, CGI, a proxy, a user's own module. Owned by the
-/// server; destroyed by Server::unmount() or with the server.
-class Mount {
-public:
-    virtual ~Mount() = default;
-    /// Called once by Server::mount(), which hands an error on to its caller and drops the mount.
-    virtual Error attach(Server& server) {
-        static_cast<void>(server);
-        return {};
-    }
-    /// Any method; Request::mount_path() is the path below the prefix.
-    virtual void handle(const Request& request, Response& response) = 0;
-};
 
 PORTHOLE_NAMESPACE_END
 
@@ -2646,6 +2714,13 @@ public:
     void json(std::string_view bytes);
     void redirect(std::string_view location, int code = 302);
     void no_content();
+    /// As Response::fail(): forgets what was set.
+    void fail(int code, std::string_view sentence);
+    /// Answers as a GET of `target`, a path of this server with perhaps a query, would be answered:
+    /// hooks, routes and handlers see the same request with that target, and HEAD stays HEAD. The
+    /// guard has let it in before. At most eight in a row, then 500. Ticking thread or not, it runs
+    /// inside tick().
+    void rewrite(std::string_view target);
     /// Sends what status() and header() have set, without content.
     void finish();
 
@@ -2664,6 +2739,351 @@ private:
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/server/body_sink.hpp
+
+// Content that is taken as it comes, instead of being collected: uploads, CGI programs, proxies. A
+// route is asked at the request's head where the content goes, and may refuse it before a byte of
+// it has been read. What its sink cannot take yet stays in the client's socket: that is the
+// back-pressure.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class Connection;
+
+/// What takes the content and answers.
+struct BodyFunctions {
+    std::function<void(std::string_view)> on_data;
+    Handler on_end;
+    std::function<void()> on_abort;
+};
+
+/// What stands behind the copies of one BodySink, and what its connection asks.
+struct BodyIntake : BodyFunctions {
+    /// An extension's: called before the first byte, and may still refuse the content.
+    std::function<void(const Request&)> on_head;
+    /// An extension's, when its own functions stand before those that the program sets on the same
+    /// sink: those go here, and it calls them.
+    std::shared_ptr<BodyFunctions> program;
+    std::uint64_t max_bytes = UINT64_MAX;
+    int refusal = 0; ///< the status of the answer, when it takes no more
+    std::string refusal_sentence;
+    bool is_paused = false;
+    bool is_over = false;
+    Connection* connection = nullptr; ///< while content is coming in
+
+    /// Calls on_abort, once, and forgets the program's functions and all that they hold.
+    void abort() noexcept;
+    void forget() noexcept;
+};
+
+} // namespace detail
+
+/// Steers the content that a BodySink takes. Cheap to copy; does nothing once the content has
+/// ended. Ticking thread only.
+class BodyFlow {
+public:
+    BodyFlow() = default;
+    explicit BodyFlow(std::weak_ptr<detail::BodyIntake> intake) noexcept
+        : intake_(std::move(intake)) {}
+
+    /// No on_data() until resume(): the socket is not read. The deadlines for the content wait,
+    /// too. on_end() may still follow what was the last piece.
+    void pause();
+    void resume();
+    /// Takes no more: the request is answered with `status` at once, the connection ends behind
+    /// it, and on_abort() is called.
+    void refuse(int status, std::string_view sentence = {});
+    /// The answer need not wait for the end of the content: what the Reply is given leaves at once,
+    /// while the rest still comes in. on_end() is then called, too, and what it sets is not sent.
+    /// When the answer ends before the content, so does the connection. Call it once.
+    Reply defer();
+    /// True when no content comes any more: it has ended, was refused, or the client has gone.
+    bool is_over() const noexcept;
+
+private:
+    std::weak_ptr<detail::BodyIntake> intake_;
+};
+
+/// Where a request's content goes. One without functions drops what comes and answers 204. Exactly
+/// one of on_end() and on_abort() is called. All functions run inside tick(); an exception that
+/// leaves one of them makes the answer a 500.
+class BodySink {
+public:
+    BodySink();
+
+    /// The request goes no further: that status, 400 to 599, and a sentence for the page. The
+    /// content is not read, and a client that waits with `Expect: 100-continue` never sends it.
+    static BodySink refuse(int status, std::string_view sentence = {});
+
+    /// Gets the pieces in their order, without the transfer coding; each is valid for the call.
+    BodySink& on_data(std::function<void(std::string_view piece)> take) &;
+    BodySink&& on_data(std::function<void(std::string_view piece)> take) &&;
+    /// Answers, when all of the content has come; request.body() is empty.
+    BodySink& on_end(Handler answer) &;
+    BodySink&& on_end(Handler answer) &&;
+    /// The content will not be complete: the client has gone or was too slow, it broke a rule or a
+    /// limit, or the program itself has refused the rest.
+    BodySink& on_abort(std::function<void()> give_up) &;
+    BodySink&& on_abort(std::function<void()> give_up) &&;
+    /// More is 413, at the head when the length is announced. Can only lower the route's own bound,
+    /// or Limits::max_streamed_body_bytes.
+    BodySink& max_bytes(std::uint64_t bytes) &;
+    BodySink&& max_bytes(std::uint64_t bytes) &&;
+
+    /// To be captured by the functions above.
+    BodyFlow flow() const noexcept { return BodyFlow(intake_); }
+    const std::shared_ptr<detail::BodyIntake>& intake() const noexcept { return intake_; }
+
+private:
+    detail::BodyFunctions& functions() noexcept {
+        return intake_->program ? *intake_->program : *intake_;
+    }
+
+    std::shared_ptr<detail::BodyIntake> intake_;
+};
+
+/// Called at the head of a request, whose content is still to come: decides where it goes.
+using StreamHandler = std::function<BodySink(const Request&)>;
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/mount.hpp
+
+// A module that answers everything below a prefix: files, CGI, a proxy, a user's own.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// Owned by the server; destroyed by Server::unmount() or with the server. Ticking thread only.
+class Mount {
+public:
+    virtual ~Mount() = default;
+    /// Called once by Server::mount(), which hands an error on to its caller and drops the mount.
+    virtual Error attach(Server& server) {
+        static_cast<void>(server);
+        return {};
+    }
+    /// Any method; Request::mount_path() is the path below the prefix.
+    virtual void handle(const Request& request, Response& response) = 0;
+    /// True for a mount that takes the content of requests as it comes: those that have content
+    /// are then given to receive() instead of handle().
+    virtual bool takes_streams() const noexcept { return false; }
+    /// Called at the head of a request with content, behind the before hooks: where does it go? An
+    /// answer that is given here is sent without reading it. One that is deferred may come at any
+    /// time, as with BodyFlow::defer(); else the sink's on_end() answers.
+    virtual BodySink receive(const Request& request, Response& response) {
+        static_cast<void>(request);
+        static_cast<void>(response);
+        return {};
+    }
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/stream.hpp
+
+// An answer that is written piece by piece, now or in later frames. The queue between the program
+// and the client is bounded: a client that is slower than the program makes write() take less, and
+// on_writable() tells when to go on.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What the program's copies of a Stream share with the connection's end of it.
+struct StreamState {
+    StreamState(std::size_t high_mark, std::size_t low_mark, std::optional<std::uint64_t> whole)
+        : queue(high_mark), low_mark_bytes(low_mark), size(whole) {}
+
+    Buffer queue;
+    std::size_t low_mark_bytes;
+    std::optional<std::uint64_t> size;
+    std::string trailer; ///< complete lines
+    std::function<void()> waker;
+    std::function<void()> on_writable;
+    std::function<void()> on_abort;
+    bool was_short = false;   ///< write() has taken less than it was given
+    bool is_finished = false; ///< by the program
+    bool is_broken = false;   ///< by the program, before the end
+    bool is_over = false;     ///< nothing is taken any more
+
+    void wake();
+    /// The connection's end is gone.
+    void end(bool is_complete) noexcept;
+};
+
+/// The connection's end.
+class StreamSource final : public BodySource {
+public:
+    explicit StreamSource(std::shared_ptr<StreamState> state) noexcept : state_(std::move(state)) {}
+    ~StreamSource() override;
+    std::optional<std::uint64_t> size() const override { return state_->size; }
+    Piece pull(char* into, std::size_t capacity) override;
+    void set_waker(std::function<void()> waker) override { state_->waker = std::move(waker); }
+    std::string_view trailer() const override { return state_->trailer; }
+
+private:
+    std::shared_ptr<StreamState> state_;
+    std::uint64_t sent_ = 0;
+};
+
+} // namespace detail
+
+/// An answer under way. Cheap to copy; all copies are the same stream, and the last one that goes
+/// away unfinished breaks the answer off. Ticking thread only; may outlive the server.
+class Stream {
+public:
+    /// A stream that leads nowhere.
+    Stream() = default;
+    explicit Stream(std::shared_ptr<detail::StreamState> state);
+
+    /// Queues bytes and returns how many were taken: fewer than given when the queue has reached
+    /// its high mark; 0 when the client has gone. They leave within this tick, or the next.
+    std::size_t write(std::string_view bytes);
+    /// The same, but all or nothing.
+    bool write_whole(std::string_view bytes);
+    /// Called when the queue has fallen to the low mark after a write that was not taken whole.
+    void on_writable(std::function<void()> go_on);
+    /// Called once when the client has gone, or wants no content (HEAD), before finish(): all that
+    /// the functions hold is freed behind it.
+    void on_abort(std::function<void()> give_up);
+    /// A field behind the content (RFC 9110 section 6.5), before finish(). Reaches clients that are
+    /// sent the chunked coding, HTTP/1.1 without StreamOptions::size; others do not see it.
+    /// Framing, routing and authentication fields are refused.
+    void trailer(std::string_view name, std::string_view value);
+    /// That was all.
+    void finish();
+    /// Breaks the answer off: the client sees that it is not whole.
+    void abort();
+
+    std::size_t queued_bytes() const noexcept;
+    /// What write() would take now.
+    std::size_t room() const noexcept;
+    /// False when the client has gone, and after finish() and abort().
+    bool is_open() const noexcept;
+
+private:
+    struct Owner;
+    std::shared_ptr<detail::StreamState> state_;
+    std::shared_ptr<Owner> owner_; ///< breaks the stream off with the last copy
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/task_poster.hpp
+
+// How other threads hand work to the thread that ticks without having to know whether the server
+// still exists.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class Mailbox;
+
+} // namespace detail
+
+/// Posts tasks to one server. Cheap to copy; any thread; may outlive the server, and then drops
+/// what it is given.
+class TaskPoster {
+public:
+    TaskPoster() = default;
+    explicit TaskPoster(std::shared_ptr<detail::Mailbox> mailbox) noexcept;
+
+    /// Runs `task` inside the next tick and wakes a waiting server.
+    void post(std::function<void()> task) const;
+    /// The same server?
+    friend bool operator==(const TaskPoster& a, const TaskPoster& b) noexcept {
+        return a.mailbox_ == b.mailbox_;
+    }
+    friend bool operator!=(const TaskPoster& a, const TaskPoster& b) noexcept { return !(a == b); }
+
+private:
+    std::shared_ptr<detail::Mailbox> mailbox_;
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/timer.hpp
+
+// Deadlines for extensions and programs: a function that is called inside a later tick.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class TimerEntry;
+
+} // namespace detail
+
+/// A call that is still to come. Cancelled when it is destroyed. May outlive the server. Ticking
+/// thread only.
+class [[nodiscard]] TimerHandle {
+public:
+    TimerHandle() = default;
+    explicit TimerHandle(std::shared_ptr<detail::TimerEntry> entry) noexcept;
+    TimerHandle(TimerHandle&& other) noexcept = default;
+    TimerHandle& operator=(TimerHandle&& other) noexcept;
+    ~TimerHandle() { cancel(); }
+
+    /// Also from inside the call.
+    void cancel() noexcept;
+    /// True until it has been called or cancelled.
+    bool is_pending() const noexcept;
+
+private:
+    std::shared_ptr<detail::TimerEntry> entry_;
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/event_stream.hpp
+
+// Server-Sent Events to one client. Many clients that see the same data are what Channel is for.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+struct EventStreamState;
+
+} // namespace detail
+
+/// A client that listens. Cheap to copy; all copies are the same stream, which ends with the last
+/// one. Ticking thread only.
+class EventStream {
+public:
+    /// Proxies close what is silent for about this long; a comment keeps them from it.
+    static constexpr std::chrono::seconds heartbeat{15};
+
+    EventStream() = default;
+    explicit EventStream(std::shared_ptr<detail::EventStreamState> state) noexcept
+        : state_(std::move(state)) {}
+
+    /// All or nothing: false when the client is too slow and Limits::max_queue_bytes would be
+    /// passed, or has gone.
+    bool send(const ServerSentEvent& event);
+    /// An event of the default type.
+    bool send(std::string_view data) {
+        ServerSentEvent event;
+        event.data = data;
+        return send(event);
+    }
+    bool comment(std::string_view text);
+    /// Called once when the client has gone.
+    void on_close(std::function<void()> gone);
+    /// After this the browser connects again; a 204 for that request stops it.
+    void close();
+    std::size_t queued_bytes() const noexcept;
+    bool is_open() const noexcept;
+
+private:
+    std::shared_ptr<detail::EventStreamState> state_;
+};
+
+PORTHOLE_NAMESPACE_END
+
 // porthole/server/upgrade.hpp
 
 // What owns a connection after 101 Switching Protocols: the seam that WebSocket is built on.
@@ -2674,8 +3094,10 @@ PORTHOLE_NAMESPACE_BEGIN
 /// thread only.
 class UpgradeLink {
 public:
-    /// Queues bytes; they leave within this tick when the peer takes them. False, and nothing is
-    /// queued, when Limits::max_queue_bytes would be passed or the connection is closing.
+    /// Queues bytes; they leave within this tick when the peer takes them, and cost the connection
+    /// no memory when that is at once and they are sent from inside one of the owner's own
+    /// callbacks. False, and nothing is queued, when Limits::max_queue_bytes would be passed or the
+    /// connection is closing.
     virtual bool send(std::string_view bytes) = 0;
     /// What the peer has not taken yet.
     virtual std::size_t queued_bytes() const noexcept = 0;
@@ -2687,6 +3109,9 @@ public:
     virtual void abort() = 0;
     /// on_deadline() is called when it passes; never means never.
     virtual void set_deadline(TimePoint deadline) = 0;
+    /// Asks for on_wake(), in a turn of the connection's own: work that concerns many connections
+    /// is so cut into units of the budget.
+    virtual void wake() = 0;
     /// The server's time, which stands still while the program does.
     virtual TimePoint now() const noexcept = 0;
     virtual std::string_view peer() const noexcept = 0;
@@ -2702,11 +3127,17 @@ public:
     virtual ~Upgrade() = default;
     /// Once, behind the 101.
     virtual void on_open(UpgradeLink& link) = 0;
-    /// Bytes of the peer, valid for the call; all of them count as taken.
-    virtual void on_data(std::string_view bytes) = 0;
+    /// Bytes of the peer, valid for the call; all of them count as taken. The owner may change them
+    /// in place.
+    virtual void on_data(char* bytes, std::size_t size) = 0;
     /// The queue has become empty after it had not been.
     virtual void on_drain() {}
     virtual void on_deadline() {}
+    /// UpgradeLink::wake() was called; several calls may become one.
+    virtual void on_wake() {}
+    /// The server stops: say goodbye and UpgradeLink::close(), within Limits::stop_grace. Without
+    /// this the link is closed at once.
+    virtual void on_stop(UpgradeLink& link) { link.close(); }
     /// The peer has finished sending. The connection stays open for sending until the owner closes
     /// it.
     virtual void on_end() = 0;
@@ -2866,7 +3297,7 @@ public:
     /// Takes the route out and destroys its handler: at once, or, when it is running, as soon as it
     /// returns.
     void remove();
-    /// This route's own Limits::max_body_bytes.
+    /// This route's own Limits::max_body_bytes, or max_streamed_body_bytes.
     RouteHandle& max_body_bytes(std::uint64_t bytes);
     /// False for a pattern that could not be parsed, and after remove().
     bool is_valid() const noexcept;
@@ -2892,6 +3323,13 @@ public:
     RouteHandle del(std::string_view pattern, Handler handler);
     RouteHandle route(std::string_view method_name, std::string_view pattern, Handler handler);
 
+    /// Routes that take their content as it comes, and decide at the head whether they want it.
+    RouteHandle post_stream(std::string_view pattern, StreamHandler handler);
+    RouteHandle put_stream(std::string_view pattern, StreamHandler handler);
+    RouteHandle patch_stream(std::string_view pattern, StreamHandler handler);
+    RouteHandle
+    route_stream(std::string_view method_name, std::string_view pattern, StreamHandler handler);
+
     /// Gives everything below `prefix`, and `prefix` itself, to `mount`. Routes beat mounts; a
     /// longer prefix beats a shorter one.
     Error mount(std::string_view prefix, std::unique_ptr<Mount> mount);
@@ -2908,7 +3346,7 @@ public:
     /// Runs behind the handlers of this group, in the order added, inner groups first. The server's
     /// own see every answer, the library's error pages included.
     void after(AfterHook hook);
-    /// Limits::max_body_bytes for the routes of this group.
+    /// Limits::max_body_bytes, and max_streamed_body_bytes, for the routes of this group.
     Group& max_body_bytes(std::uint64_t bytes);
     /// Removes all routes, mounts and hooks of this group and the groups within: hot reload.
     void clear();
@@ -2974,6 +3412,12 @@ public:
     using Group::post;
     /// Runs `task` inside the next tick and wakes a waiting server. Any thread.
     void post(std::function<void()> task);
+    /// What posts to this server, for threads and objects that may outlive it. Any thread.
+    TaskPoster poster() const;
+    /// Calls `task` inside a tick once `delay` has passed, in the server's time, which stands still
+    /// while the program does: never early, and late by less than 128 ms when it is ticked that
+    /// often. Timers of about the same time are called in no particular order.
+    TimerHandle call_after(Duration delay, std::function<void()> task);
     /// Watches a descriptor and calls back inside tick().
     Error watch(NativeHandle handle, Interest interest, WatchCallback callback, WatchHandle& watch);
 
@@ -10883,6 +11327,63 @@ PORTHOLE_FN bool write_head(
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/http/server_sent_event.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Up to what would end the line, or make a browser ignore the field.
+inline std::string_view one_line(std::string_view text) noexcept {
+    constexpr std::string_view ends("\r\n\0", 3);
+    return text.substr(0, text.find_first_of(ends));
+}
+
+/// A line of its own, with the field's name, for each line of `text`; one for an empty text.
+inline void append_lines(std::string& out, std::string_view name, std::string_view text) {
+    for (;;) {
+        const std::size_t end = text.find_first_of("\r\n");
+        out.append(name).append(text.substr(0, end)).append("\n");
+        if (end == std::string_view::npos) {
+            return;
+        }
+        const bool is_pair = text[end] == '\r' && text.substr(end + 1, 1) == "\n";
+        text.remove_prefix(end + (is_pair ? 2 : 1));
+    }
+}
+
+PORTHOLE_FN void append_event(std::string& out, const ServerSentEvent& event) {
+    if (event.retry) {
+        const auto milliseconds = event.retry->count() < 0 ? 0 : event.retry->count();
+        out.append("retry: ").append(std::to_string(milliseconds)).append("\n");
+    }
+    if (!event.id.empty()) {
+        out.append("id: ").append(one_line(event.id)).append("\n");
+    }
+    if (!event.event.empty()) {
+        out.append("event: ").append(one_line(event.event)).append("\n");
+    }
+    const bool is_only_fields = event.data.empty() && event.retry && event.event.empty();
+    if (!is_only_fields) {
+        append_lines(out, "data: ", event.data);
+    }
+    out.append("\n");
+}
+
+PORTHOLE_FN void append_event_comment(std::string& out, std::string_view text) {
+    append_lines(out, ": ", text);
+    out.append("\n");
+}
+
+PORTHOLE_FN void set_event_stream_fields(Response& response) {
+    response.header("Cache-Control", "no-store");
+    response.header("X-Accel-Buffering", "no");
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
 // porthole/server/guard.inl
 
 PORTHOLE_NAMESPACE_BEGIN
@@ -11253,7 +11754,11 @@ struct Route {
     std::string method_name; ///< empty: any method
     std::vector<std::string> names;
     Handler handler;
+    StreamHandler stream_handler; ///< of a route that takes its content as it comes, instead
     std::unique_ptr<Mount> mount; ///< of a mount, instead of handler
+    bool takes_streams() const noexcept {
+        return stream_handler != nullptr || (mount && mount->takes_streams());
+    }
     RouteScope* scope = nullptr;
     RouteNode* node = nullptr; ///< where it ends
     std::optional<std::uint64_t> max_body_bytes;
@@ -11960,6 +12465,7 @@ namespace detail {
 
 class Connection;
 class ServerCore;
+struct BodyIntake;
 struct ReplyState;
 struct RouteScope;
 
@@ -12034,8 +12540,17 @@ struct Exchange {
     bool is_over_budget = false;
     bool is_refused = false; ///< the library's own answer, for the error page
     std::shared_ptr<ReplyState> reply;
+    std::shared_ptr<BodyIntake> intake; ///< takes the content as it comes
+    std::uint64_t content_taken = 0;    ///< by it
+    std::uint32_t route_id = 0;         ///< the route that it comes from
+    bool is_content_unread = false;     ///< and will not be: the connection ends behind the answer
+    unsigned rewrites = 0;              ///< how often another target took the first one's place
+    std::string first_method;           ///< what the client asked for, once it was rewritten
+    std::string first_target;
 
     void reset() noexcept;
+    /// The Reply, if there is one, does not answer this request any more.
+    void drop_reply() noexcept;
 };
 
 /// How a connection came in, as far as the guard and the caps care.
@@ -12076,8 +12591,16 @@ public:
     std::shared_ptr<ReplyState> defer(Exchange& exchange);
     /// A deferred answer has come.
     void complete(ReplyState& reply);
+    /// A deferred answer is that of another target.
+    void rewrite(ReplyState& reply, std::string_view target);
     void note_dropped_reply();
     void note_second_reply();
+    /// A sink goes on, or gives up.
+    void resume_content();
+    /// A sink's answer is to come before its content has ended.
+    Reply defer_content();
+    Server& server() noexcept;
+    const Limits& limits() const noexcept;
     const Entrance& entrance() const noexcept { return entrance_; }
     bool is_closed() const noexcept { return phase_ == Phase::closed; }
     NativeHandle handle() const noexcept {
@@ -12087,11 +12610,12 @@ public:
 
     // UpgradeLink
     bool send(std::string_view bytes) override;
-    std::size_t queued_bytes() const noexcept override { return out_.size(); }
+    std::size_t queued_bytes() const noexcept override;
     void pause_reading(bool is_paused) override;
     void close() override;
     void abort() override;
     void set_deadline(TimePoint deadline) override;
+    void wake() override;
     TimePoint now() const noexcept override;
     std::string_view peer() const noexcept override { return peer_; }
 
@@ -12113,10 +12637,8 @@ private:
     void process_held();
     std::size_t take_head(std::string_view bytes);
     std::size_t begin_request(std::string_view bytes);
-    std::size_t begin_content(std::string_view rest);
-    std::size_t take_content(std::string_view bytes);
-    std::size_t take_chunked(std::string_view bytes);
-    bool add_content(std::string_view piece);
+    template <class Call>
+    void call_owner(const Call& call);
     void keep_head();
     void answer();
     void refuse(RequestFault fault);
@@ -12131,6 +12653,18 @@ private:
     void set_interest(Interest wanted);
     void stop_watching() noexcept;
     bool wants_input() const noexcept;
+
+    // connection_content.inl: a request's content
+    std::size_t begin_content(std::string_view rest);
+    std::size_t take_content(std::string_view bytes);
+    std::size_t take_chunked(std::string_view bytes);
+    bool add_content(std::string_view piece);
+    bool give_content(std::string_view piece);
+    bool takes_content() const noexcept;
+    bool is_content_paused() const noexcept;
+    void end_content();
+    void refuse_rest();
+    void abort_intake() noexcept;
 
     // connection_output.inl: bytes out
     bool has_output() const noexcept;
@@ -12189,6 +12723,8 @@ private:
     bool output_moved_ = false;      ///< in this turn
     bool unwanted_input_ = false;    ///< the poller reported input that is not read now
     bool is_reading_paused_ = false; ///< by an Upgrade
+    bool is_in_turn_ = false;        ///< an Upgrade is being called in a turn of this connection
+    bool wants_wake_ = false;        ///< an Upgrade has asked for it
     bool close_when_sent_ = false;   ///< by an Upgrade
     bool peer_ended_ = false;
     bool is_draining_ = false;
@@ -12260,6 +12796,24 @@ private:
     Mailbox& mailbox_;
 };
 
+/// A call that is still to come. Shared with its handle.
+class TimerEntry final : public TimedTask {
+public:
+    TimerEntry(ServerCore& core, std::function<void()> task)
+        : core_(core), task_(std::move(task)) {}
+    void on_deadline() override;
+    void drop() noexcept override {
+        unlink();
+        task_ = nullptr;
+    }
+    void keep_alive(std::weak_ptr<TimerEntry> self) { self_ = std::move(self); }
+
+private:
+    ServerCore& core_; ///< which makes the call; a handle may outlive it
+    std::function<void()> task_;
+    std::weak_ptr<TimerEntry> self_; ///< so that the call may drop its own handle
+};
+
 class ServerCore {
 public:
     explicit ServerCore(Options options);
@@ -12294,6 +12848,7 @@ public:
     std::string token();
     bool may_accept() noexcept;
     void note_exhausted() noexcept;
+    std::shared_ptr<TimerEntry> call_after(Duration delay, std::function<void()> task);
     void add_watch(WatchEntry& entry) noexcept { watches_.push_back(entry); }
 
     // dispatch.inl: from a request to its answer
@@ -12303,12 +12858,27 @@ public:
     void finish_response(Exchange& x);
     void refuse(Exchange& x, RequestFault fault, std::string_view peer);
     void refuse_overload(Exchange& x, std::string_view peer);
-    std::uint64_t max_body_bytes(Exchange& x);
     /// The guard. False when the request goes no further: x then holds the answer.
     bool admit(Exchange& x, const Entrance& entrance);
     bool has_access_log() const noexcept { return options_.access_log != nullptr; }
     void note_access(const Exchange& x, bool is_complete);
     std::shared_ptr<ReplyState> defer(Exchange& x);
+    /// rewrite.inl: makes it a request for `target` of this server, and handles that.
+    void rewrite(Exchange& x, std::string_view target);
+    /// What becomes of a request's content.
+    enum class Content : unsigned char {
+        collected, ///< in x.content, x.max_content at the most
+        streamed,  ///< x.intake takes it
+        refused,   ///< x holds the answer, and the content is not read
+    };
+    Content receive(Exchange& x);
+    /// False when the sink threw: x then holds the answer, which is still to be finished, and no
+    /// sink any more.
+    bool give(Exchange& x, std::string_view piece);
+    /// The content has ended behind an answer that was begun before.
+    void end_content(Exchange& x);
+    /// A sink takes no more: x then holds the answer.
+    void answer_refusal(Exchange& x);
     void set_error_page(Handler page);
 
     // What connections use.
@@ -12343,7 +12913,12 @@ public:
     const DefaultFields& default_fields() noexcept;
     std::unique_ptr<Exchange> acquire_exchange();
     void release_exchange(std::unique_ptr<Exchange> exchange) noexcept;
-    void make_ready(Pollable& item) noexcept { ready_.push_back(item); }
+    /// One that waits for its turn already keeps its place: asking again must not cost it its turn.
+    void make_ready(Pollable& item) noexcept {
+        if (!item.is_linked()) {
+            ready_.push_back(item);
+        }
+    }
     void note_idle(Connection& connection) noexcept { idle_.push_back(connection); }
     void bury(Connection& connection) noexcept;
 
@@ -12366,6 +12941,7 @@ private:
     Duration time_to_next_deadline() noexcept;
     void read_mail();
     void expire_timers();
+    Duration allowed_gap() const noexcept;
     void read_clock_after_gap() noexcept;
     void begin_stop();
     void finish_stop();
@@ -12388,6 +12964,10 @@ private:
     bool run_before_hooks(
         const RouteScope* scope, Exchange& x, const Request& request, Response& response);
     void make_error(Exchange& x, int status, std::string_view sentence);
+    std::uint64_t max_content(const Route* route) const noexcept;
+    bool open_intake(Exchange& x);
+    void end_intake(Exchange& x, const Request& request, Response& response);
+    RequestFault show_rewritten(Exchange& x, std::string_view target);
     void answer_login(Exchange& x);
     void answer_preflight(Exchange& x);
     void show_nothing(Exchange& x, std::string_view peer) noexcept;
@@ -12477,6 +13057,8 @@ public:
     bool claim() noexcept { return !state_->is_finished.exchange(true); }
     /// Sends what stands in parts.
     void deliver();
+    /// Sends the answer of another target.
+    void deliver_rewritten(std::string_view target);
     /// Somebody finished a second time: says so in the log.
     void report_repetition();
 
@@ -12618,6 +13200,10 @@ PORTHOLE_FN void Reply::no_content() {
     finish_with([&](Response& response) { response.no_content(); });
 }
 
+PORTHOLE_FN void Reply::fail(int code, std::string_view sentence) {
+    finish_with([&](Response& response) { response.fail(code, sentence); });
+}
+
 PORTHOLE_FN void Reply::finish() {
     finish_with([](Response&) {});
 }
@@ -12632,10 +13218,474 @@ PORTHOLE_FN bool Reply::is_finished() const noexcept {
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/server/body_sink.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN void BodyIntake::abort() noexcept {
+    if (is_over) {
+        return;
+    }
+    is_over = true;
+    connection = nullptr;
+    const std::function<void()> give_up = std::move(on_abort);
+    PORTHOLE_TRY {
+        if (give_up) {
+            give_up();
+        }
+    }
+    PORTHOLE_CATCH_ALL {} // it was the last that the program had to say of this content
+    forget();
+}
+
+PORTHOLE_FN void BodyIntake::forget() noexcept {
+    is_over = true;
+    connection = nullptr;
+    on_data = nullptr;
+    on_end = nullptr;
+    on_abort = nullptr;
+    on_head = nullptr;
+    program = nullptr;
+}
+
+} // namespace detail
+
+PORTHOLE_FN BodySink::BodySink() : intake_(std::make_shared<detail::BodyIntake>()) {}
+
+PORTHOLE_FN BodySink BodySink::refuse(int status, std::string_view sentence) {
+    constexpr int first_error = 400;
+    constexpr int last_error = 599;
+    constexpr int internal_server_error = 500;
+    const bool is_error = status >= first_error && status <= last_error;
+    PORTHOLE_ASSERT(is_error, "a refusal is a status from 400 to 599");
+    BodySink sink;
+    sink.intake_->refusal = is_error ? status : internal_server_error;
+    sink.intake_->refusal_sentence.assign(sentence);
+    return sink;
+}
+
+PORTHOLE_FN BodySink& BodySink::on_data(std::function<void(std::string_view piece)> take) & {
+    functions().on_data = std::move(take);
+    return *this;
+}
+
+PORTHOLE_FN BodySink&& BodySink::on_data(std::function<void(std::string_view piece)> take) && {
+    return std::move(on_data(std::move(take)));
+}
+
+PORTHOLE_FN BodySink& BodySink::on_end(Handler answer) & {
+    functions().on_end = std::move(answer);
+    return *this;
+}
+
+PORTHOLE_FN BodySink&& BodySink::on_end(Handler answer) && {
+    return std::move(on_end(std::move(answer)));
+}
+
+PORTHOLE_FN BodySink& BodySink::on_abort(std::function<void()> give_up) & {
+    functions().on_abort = std::move(give_up);
+    return *this;
+}
+
+PORTHOLE_FN BodySink&& BodySink::on_abort(std::function<void()> give_up) && {
+    return std::move(on_abort(std::move(give_up)));
+}
+
+PORTHOLE_FN BodySink& BodySink::max_bytes(std::uint64_t bytes) & {
+    intake_->max_bytes = bytes;
+    return *this;
+}
+
+PORTHOLE_FN BodySink&& BodySink::max_bytes(std::uint64_t bytes) && {
+    return std::move(max_bytes(bytes));
+}
+
+PORTHOLE_FN void BodyFlow::pause() {
+    if (const std::shared_ptr<detail::BodyIntake> intake = intake_.lock()) {
+        intake->is_paused = true;
+    }
+}
+
+PORTHOLE_FN void BodyFlow::resume() {
+    const std::shared_ptr<detail::BodyIntake> intake = intake_.lock();
+    if (intake && intake->is_paused) {
+        intake->is_paused = false;
+        if (intake->connection != nullptr) {
+            intake->connection->resume_content();
+        }
+    }
+}
+
+PORTHOLE_FN void BodyFlow::refuse(int status, std::string_view sentence) {
+    constexpr int first_error = 400;
+    constexpr int last_error = 599;
+    constexpr int internal_server_error = 500;
+    const bool is_error = status >= first_error && status <= last_error;
+    PORTHOLE_ASSERT(is_error, "a refusal is a status from 400 to 599");
+    const std::shared_ptr<detail::BodyIntake> intake = intake_.lock();
+    if (!intake || intake->is_over || intake->refusal != 0) {
+        return;
+    }
+    intake->refusal = is_error ? status : internal_server_error;
+    intake->refusal_sentence.assign(sentence);
+    if (intake->connection != nullptr) {
+        intake->connection->resume_content();
+    }
+}
+
+PORTHOLE_FN Reply BodyFlow::defer() {
+    const std::shared_ptr<detail::BodyIntake> intake = intake_.lock();
+    const bool is_possible = intake && intake->connection != nullptr;
+    PORTHOLE_ASSERT(is_possible, "defer() is for content that is coming in");
+    return is_possible ? intake->connection->defer_content() : Reply();
+}
+
+PORTHOLE_FN bool BodyFlow::is_over() const noexcept {
+    const std::shared_ptr<detail::BodyIntake> intake = intake_.lock();
+    return !intake || intake->is_over;
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/stream.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN void StreamState::wake() {
+    if (waker) {
+        waker();
+    }
+}
+
+PORTHOLE_FN void StreamState::end(bool is_complete) noexcept {
+    is_over = true;
+    waker = nullptr;
+    on_writable = nullptr;
+    const std::function<void()> give_up = std::move(on_abort);
+    on_abort = nullptr;
+    queue.release();
+    PORTHOLE_TRY {
+        if (give_up && !is_complete) {
+            give_up();
+        }
+    }
+    PORTHOLE_CATCH_ALL {} // nobody is left to tell
+}
+
+PORTHOLE_FN StreamSource::~StreamSource() {
+    const bool has_all = state_->size && sent_ == *state_->size; // whether finish() came or not
+    state_->end(has_all || state_->is_finished || state_->is_broken);
+}
+
+PORTHOLE_FN BodySource::Piece StreamSource::pull(char* into, std::size_t capacity) {
+    const std::shared_ptr<StreamState> state = state_; // the program may end us meanwhile
+    if (state->is_broken) {
+        return {State::failed, 0};
+    }
+    const std::size_t size = state->queue.size() < capacity ? state->queue.size() : capacity;
+    if (size != 0) {
+        std::memcpy(into, state->queue.data(), size);
+        state->queue.consume(size);
+        sent_ += size;
+    }
+    if (state->was_short && state->queue.size() <= state->low_mark_bytes) {
+        state->was_short = false;
+        if (const std::function<void()> go_on = state->on_writable) {
+            go_on();
+        }
+    }
+    if (state->is_broken) {
+        return {State::failed, 0};
+    }
+    if (!state->queue.is_empty()) {
+        return {State::more, size};
+    }
+    return {state->is_finished ? State::end : State::wait, size};
+}
+
+} // namespace detail
+
+/// The last copy of a stream that was not finished can never be.
+struct Stream::Owner {
+    explicit Owner(std::shared_ptr<detail::StreamState> shared) : state(std::move(shared)) {}
+    Owner(const Owner&) = delete;
+    Owner& operator=(const Owner&) = delete;
+    ~Owner() {
+        if (!state->is_finished && !state->is_over) {
+            state->is_broken = true;
+            PORTHOLE_TRY {
+                state->wake();
+            }
+            PORTHOLE_CATCH_ALL {} // the client's own deadline ends it
+        }
+    }
+
+    std::shared_ptr<detail::StreamState> state;
+};
+
+PORTHOLE_FN Stream::Stream(std::shared_ptr<detail::StreamState> state)
+    : state_(std::move(state)), owner_(std::make_shared<Owner>(state_)) {}
+
+PORTHOLE_FN std::size_t Stream::write(std::string_view bytes) {
+    if (!is_open()) {
+        return 0;
+    }
+    const std::size_t free = room();
+    const std::size_t size = bytes.size() < free ? bytes.size() : free;
+    state_->was_short = state_->was_short || size < bytes.size();
+    if (size != 0 && state_->queue.append(bytes.substr(0, size))) {
+        state_->wake();
+        return size;
+    }
+    return 0;
+}
+
+PORTHOLE_FN bool Stream::write_whole(std::string_view bytes) {
+    if (!is_open()) {
+        return false;
+    }
+    if (bytes.size() > room()) {
+        state_->was_short = true;
+        return false;
+    }
+    return write(bytes) == bytes.size();
+}
+
+PORTHOLE_FN void Stream::on_writable(std::function<void()> go_on) {
+    if (is_open()) {
+        state_->on_writable = std::move(go_on);
+    }
+}
+
+PORTHOLE_FN void Stream::on_abort(std::function<void()> give_up) {
+    if (is_open()) {
+        state_->on_abort = std::move(give_up);
+    }
+}
+
+PORTHOLE_FN void Stream::trailer(std::string_view name, std::string_view value) {
+    value = ascii::trim(value);
+    const bool is_allowed = ascii::is_token(name) && ascii::is_field_value(value)
+                            && !detail::is_forbidden_in_trailer(name);
+    PORTHOLE_ASSERT(
+        is_allowed, "a trailer field is a token and a value without controls, and none that "
+                    "the content depends on");
+    if (is_allowed && is_open()) {
+        detail::append_field_line(state_->trailer, name, value);
+    }
+}
+
+PORTHOLE_FN void Stream::finish() {
+    if (is_open()) {
+        state_->is_finished = true;
+        state_->on_writable = nullptr;
+        state_->wake();
+    }
+}
+
+PORTHOLE_FN void Stream::abort() {
+    if (state_ && !state_->is_over) {
+        state_->is_broken = true;
+        state_->wake();
+    }
+}
+
+PORTHOLE_FN std::size_t Stream::queued_bytes() const noexcept {
+    return state_ ? state_->queue.size() : 0;
+}
+
+PORTHOLE_FN std::size_t Stream::room() const noexcept {
+    return is_open() ? state_->queue.max_bytes() - state_->queue.size() : 0;
+}
+
+PORTHOLE_FN bool Stream::is_open() const noexcept {
+    return state_ && !state_->is_over && !state_->is_finished && !state_->is_broken;
+}
+
+PORTHOLE_FN Stream Response::stream(std::string_view type, const StreamOptions& options) {
+    constexpr std::size_t low_mark_part = 4;
+    const std::size_t most = parts_->exchange != nullptr
+                                 ? parts_->exchange->connection->limits().max_queue_bytes
+                                 : Limits{}.max_queue_bytes;
+    const std::size_t high = options.high_mark_bytes != 0 ? options.high_mark_bytes : most;
+    const std::size_t low =
+        options.low_mark_bytes != 0 ? options.low_mark_bytes : high / low_mark_part;
+    PORTHOLE_ASSERT(low <= high, "a low mark is not above the high mark");
+    auto state = std::make_shared<detail::StreamState>(high, low < high ? low : high, options.size);
+    send(type, std::unique_ptr<BodySource>(new detail::StreamSource(state)));
+    return Stream(std::move(state));
+}
+
+PORTHOLE_FN Server* Response::server() const noexcept {
+    return parts_->exchange != nullptr ? &parts_->exchange->connection->server() : nullptr;
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/timer.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN void TimerEntry::on_deadline() {
+    const std::shared_ptr<TimerEntry> self = self_.lock(); // the call may drop its own handle
+    const std::function<void()> task = std::move(task_);
+    task_ = nullptr;
+    PORTHOLE_TRY {
+        if (self && task) {
+            task();
+        }
+    }
+    PORTHOLE_CATCH_ALL { // here, since nobody else may know that it still exists
+        core_.log(LogLevel::error, LogId::handler_threw, "A timer's task ended with an exception.");
+    }
+}
+
+PORTHOLE_FN std::shared_ptr<TimerEntry>
+ServerCore::call_after(Duration delay, std::function<void()> task) {
+    auto entry = std::make_shared<TimerEntry>(*this, std::move(task));
+    entry->keep_alive(entry);
+    // Between ticks the clock is only looked at: how long a gap may be is for the tick to say.
+    const Duration since = clock_source_->now() - clock_;
+    const Duration allowed = allowed_gap();
+    const TimePoint time = now_ + (since < allowed ? since : allowed);
+    timers_.arm(*entry, delay < never - time ? time + delay : never);
+    return entry;
+}
+
+} // namespace detail
+
+PORTHOLE_FN TimerHandle::TimerHandle(std::shared_ptr<detail::TimerEntry> entry) noexcept
+    : entry_(std::move(entry)) {}
+
+PORTHOLE_FN TimerHandle& TimerHandle::operator=(TimerHandle&& other) noexcept {
+    if (this != &other) {
+        cancel();
+        entry_ = std::move(other.entry_);
+    }
+    return *this;
+}
+
+PORTHOLE_FN void TimerHandle::cancel() noexcept {
+    if (entry_) {
+        entry_->drop();
+        entry_.reset();
+    }
+}
+
+PORTHOLE_FN bool TimerHandle::is_pending() const noexcept {
+    return entry_ && entry_->is_armed();
+}
+
+PORTHOLE_FN TaskPoster::TaskPoster(std::shared_ptr<detail::Mailbox> mailbox) noexcept
+    : mailbox_(std::move(mailbox)) {}
+
+PORTHOLE_FN void TaskPoster::post(std::function<void()> task) const {
+    PORTHOLE_ASSERT(task, "a task is a function");
+    if (task && mailbox_) {
+        mailbox_->put(std::move(task));
+    }
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/event_stream.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+struct EventStreamState {
+    ~EventStreamState() { stream.finish(); }
+
+    Stream stream;
+    TimerHandle heartbeat;
+    std::string text;      ///< reused from event to event
+    bool was_sent = false; ///< since the last heartbeat
+};
+
+/// Comments while nothing else is sent. The timer holds no share of the stream, which is the
+/// program's.
+inline void beat(const std::shared_ptr<EventStreamState>& state, Server& server) {
+    state->heartbeat = server.call_after(
+        EventStream::heartbeat, [weak = std::weak_ptr<EventStreamState>(state), &server] {
+            const std::shared_ptr<EventStreamState> shared = weak.lock();
+            if (!shared || !shared->stream.is_open()) {
+                return;
+            }
+            if (!std::exchange(shared->was_sent, false)) {
+                shared->stream.write_whole(":\n\n");
+            }
+            beat(shared, server);
+        });
+}
+
+} // namespace detail
+
+PORTHOLE_FN bool EventStream::send(const ServerSentEvent& event) {
+    if (!is_open()) {
+        return false;
+    }
+    state_->text.clear();
+    detail::append_event(state_->text, event);
+    const bool is_sent = state_->stream.write_whole(state_->text);
+    state_->was_sent = state_->was_sent || is_sent;
+    return is_sent;
+}
+
+PORTHOLE_FN bool EventStream::comment(std::string_view text) {
+    if (!is_open()) {
+        return false;
+    }
+    state_->text.clear();
+    detail::append_event_comment(state_->text, text);
+    const bool is_sent = state_->stream.write_whole(state_->text);
+    state_->was_sent = state_->was_sent || is_sent;
+    return is_sent;
+}
+
+PORTHOLE_FN void EventStream::on_close(std::function<void()> gone) {
+    if (state_) {
+        state_->stream.on_abort(std::move(gone));
+    }
+}
+
+PORTHOLE_FN void EventStream::close() {
+    if (state_) {
+        state_->heartbeat.cancel();
+        state_->stream.finish();
+    }
+}
+
+PORTHOLE_FN std::size_t EventStream::queued_bytes() const noexcept {
+    return state_ ? state_->stream.queued_bytes() : 0;
+}
+
+PORTHOLE_FN bool EventStream::is_open() const noexcept {
+    return state_ && state_->stream.is_open();
+}
+
+PORTHOLE_FN EventStream Response::events() {
+    auto state = std::make_shared<detail::EventStreamState>();
+    state->stream = stream(detail::event_stream_type);
+    detail::set_event_stream_fields(*this);
+    if (Server* const owner = server()) {
+        detail::beat(state, *owner);
+    }
+    return EventStream(std::move(state));
+}
+
+PORTHOLE_NAMESPACE_END
+
 // porthole/server/connection.inl
 
-// The input side of a connection. The output side is in connection_output.inl, what every turn
-// ends with in connection_turn.inl.
+// The input side of a connection. What becomes of a request's content is in connection_content.inl,
+// the output side in connection_output.inl, what every turn ends with in connection_turn.inl.
 
 PORTHOLE_NAMESPACE_BEGIN
 
@@ -12659,7 +13709,33 @@ PORTHOLE_FN void Exchange::reset() noexcept {
     handler_time = std::chrono::nanoseconds(0);
     content_sent = 0;
     has_request = is_refused = is_over_budget = false;
-    reply.reset();
+    drop_reply();
+    if (intake) {
+        intake->abort();
+        intake.reset();
+    }
+    content_taken = 0;
+    route_id = 0;
+    is_content_unread = false;
+    rewrites = 0;
+    first_method.clear();
+    first_target.clear();
+}
+
+PORTHOLE_FN void Exchange::drop_reply() noexcept {
+    if (reply) {
+        reply->connection = nullptr;
+        reply->peer_gone.store(true);
+        reply.reset();
+    }
+}
+
+PORTHOLE_FN Server& Connection::server() noexcept {
+    return core_.server();
+}
+
+PORTHOLE_FN const Limits& Connection::limits() const noexcept {
+    return core_.limits();
 }
 
 PORTHOLE_FN
@@ -12705,16 +13781,17 @@ PORTHOLE_FN void Connection::serve(Readiness ready) {
     switch (phase_) {
     case Phase::head:
     case Phase::content:
-        if (!has_output()) {
+    case Phase::deferred:
+    case Phase::sending:
+        if (exchange_ && exchange_->intake && exchange_->intake->refusal != 0) {
+            refuse_rest();
+            if (phase_ != Phase::closed) {
+                send_output();
+            }
+        } else if (wants_input()) {
             read_requests(ready);
         } else if (ready.hangup || ready.error) {
             report_peer_gone(); // and not told again in vain until the answers have left
-        }
-        break;
-    case Phase::deferred:
-    case Phase::sending:
-        if (ready.hangup || ready.error) {
-            report_peer_gone();
         }
         break;
     case Phase::upgraded: read_upgraded(ready); break;
@@ -12726,12 +13803,12 @@ PORTHOLE_FN void Connection::serve(Readiness ready) {
 
 PORTHOLE_FN bool Connection::wants_input() const noexcept {
     switch (phase_) {
-    case Phase::head:
-    case Phase::content: return !has_output();
+    case Phase::head: return !has_output();
+    case Phase::content: return !has_output() && !is_content_paused();
     case Phase::upgraded: return !is_reading_paused_ && !peer_ended_;
     case Phase::lingering: return true;
+    case Phase::sending: return takes_content() && !is_content_paused();
     case Phase::deferred:
-    case Phase::sending:
     case Phase::closed: return false;
     }
     return false;
@@ -12796,7 +13873,7 @@ PORTHOLE_FN std::size_t Connection::process(std::string_view bytes) {
     do {
         if (phase_ == Phase::head) {
             used += take_head(bytes.substr(used));
-        } else if (phase_ == Phase::content) {
+        } else if (takes_content() && !is_content_paused()) {
             used += take_content(bytes.substr(used));
         } else {
             break;
@@ -12872,14 +13949,28 @@ PORTHOLE_FN std::size_t Connection::begin_request(std::string_view bytes) {
         answer();
         return head_size;
     }
-    x.max_content = core_.max_body_bytes(x);
+    const ServerCore::Content content = core_.receive(x);
+    if (phase_ == Phase::closed) {
+        return bytes.size();
+    }
+    if (content == ServerCore::Content::refused) {
+        x.is_content_unread = true;
+        if (x.response.is_deferred) {
+            phase_ = Phase::deferred;
+            keep_head();
+        } else {
+            send_answer();
+        }
+        return bytes.size();
+    }
     const std::string_view rest = bytes.substr(head_size);
     if (head.framing.kind == Framing::Kind::length) {
         if (head.framing.length > x.max_content) {
             refuse(RequestFault::content_too_large);
             return bytes.size();
         }
-        if (head.framing.length <= rest.size()) {
+        const bool is_here = head.framing.length <= rest.size();
+        if (is_here && content == ServerCore::Content::collected) {
             const auto size = static_cast<std::size_t>(head.framing.length);
             x.request.body = rest.substr(0, size);
             answer(); // the exchange may be another's from here on
@@ -12888,84 +13979,6 @@ PORTHOLE_FN std::size_t Connection::begin_request(std::string_view bytes) {
     }
     keep_head();
     return head_size + begin_content(rest);
-}
-
-PORTHOLE_FN std::size_t Connection::begin_content(std::string_view rest) {
-    Exchange& x = *exchange_;
-    phase_ = Phase::content;
-    phase_began_ = core_.now();
-    received_ = 0;
-    x.content_left = x.parser.head().framing.length;
-    // Once, instead of growing in the middle of a frame; pages that never come cost nothing.
-    constexpr std::uint64_t most = 16 * 1024 * 1024;
-    x.content.reserve(static_cast<std::size_t>(x.content_left < most ? x.content_left : most));
-    if (x.parser.head().expects_continue && rest.empty()) {
-        // RFC 9110 section 10.1.1: only while the client may still be waiting for it.
-        if (!core_.out().append("HTTP/1.1 100 Continue\r\n\r\n")) {
-            close_now();
-        }
-    }
-    return 0;
-}
-
-PORTHOLE_FN std::size_t Connection::take_content(std::string_view bytes) {
-    Exchange& x = *exchange_;
-    if (x.parser.head().framing.kind == Framing::Kind::chunked) {
-        return take_chunked(bytes);
-    }
-    const std::uint64_t here = bytes.size();
-    const auto size = static_cast<std::size_t>(here < x.content_left ? here : x.content_left);
-    if (!add_content(bytes.substr(0, size))) {
-        return bytes.size();
-    }
-    x.content_left -= size;
-    if (x.content_left != 0) {
-        needs_more_ = true;
-        return size;
-    }
-    x.request.body = x.content;
-    answer();
-    return size;
-}
-
-PORTHOLE_FN std::size_t Connection::take_chunked(std::string_view bytes) {
-    Exchange& x = *exchange_;
-    std::size_t used = 0;
-    for (;;) {
-        std::size_t consumed = 0;
-        std::string_view piece;
-        const ParseStatus status = x.chunked.decode(bytes.substr(used), consumed, piece);
-        used += consumed;
-        if (!piece.empty() && !add_content(piece)) {
-            return bytes.size();
-        }
-        if (status == ParseStatus::failed) {
-            refuse(x.chunked.fault());
-            return bytes.size();
-        }
-        if (status == ParseStatus::complete) {
-            x.request.trailer = &x.chunked.trailer();
-            x.request.body = x.content;
-            answer();
-            return used;
-        }
-        if (used == bytes.size()) {
-            needs_more_ = true;
-            return used;
-        }
-    }
-}
-
-/// False when it was too much and has been refused.
-PORTHOLE_FN bool Connection::add_content(std::string_view piece) {
-    Exchange& x = *exchange_;
-    if (piece.size() > x.max_content - x.content.size()) {
-        refuse(RequestFault::content_too_large);
-        return false;
-    }
-    x.content.append(piece);
-    received_ += piece.size();
-    return true;
 }
 
 /// The head outlives the turn: its bytes move into the exchange.
@@ -13002,6 +14015,10 @@ PORTHOLE_FN void Connection::refuse(RequestFault fault) {
     if (!exchange_) {
         exchange_ = core_.acquire_exchange();
         exchange_->connection = this;
+    }
+    if (phase_ == Phase::sending) {
+        close_now(); // the answer has begun before its content had come
+        return;
     }
     core_.refuse(*exchange_, fault, peer_);
     if (phase_ != Phase::closed) {
@@ -13048,8 +14065,25 @@ PORTHOLE_FN void Connection::drain_input(Readiness ready) {
     }
 }
 
-PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
+/// In a turn of this connection: what the owner sends leaves behind it.
+template <class Call>
+PORTHOLE_FN void Connection::call_owner(const Call& call) {
     const std::shared_ptr<Upgrade> owner = upgrade_; // a callback may close the connection
+    is_in_turn_ = true;
+    call(*owner);
+    is_in_turn_ = false;
+}
+
+PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
+    if (std::exchange(wants_wake_, false)) {
+        call_owner([](Upgrade& owner) { owner.on_wake(); });
+        if (!wants_wake_) { // else it would keep a tick going that gets nothing done
+            core_.count_work();
+        }
+    }
+    if (phase_ != Phase::upgraded) {
+        return;
+    }
     if (ready.error) {
         close_now();
     } else if (is_reading_paused_ || peer_ended_) {
@@ -13057,19 +14091,21 @@ PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
             stop_watching(); // reported although it is masked: both directions are closed
         }
     } else if (!in_.is_empty()) {
-        const Buffer held(std::move(in_));
+        Buffer held(std::move(in_));
         core_.count_work();
-        owner->on_data(held.view());
-    } else if ((ready.read || ready.hangup || ready.error) && !peer_ended_) {
+        call_owner([&held](Upgrade& owner) { owner.on_data(held.data(), held.size()); });
+    } else if (ready.read || ready.hangup) {
         const IoResult result =
             transport_->read(core_.read_buffer(), core_.limits().max_read_bytes_per_turn);
         if (result.status == IoStatus::ok) {
             core_.count_in(result.bytes);
-            owner->on_data({core_.read_buffer(), result.bytes});
+            call_owner([this, &result](Upgrade& owner) {
+                owner.on_data(core_.read_buffer(), result.bytes);
+            });
         } else if (result.status == IoStatus::end) {
             peer_ended_ = true;
             core_.count_work();
-            owner->on_end();
+            call_owner([](Upgrade& owner) { owner.on_end(); });
         } else if (result.status == IoStatus::failed) {
             close_now();
         }
@@ -13077,6 +14113,189 @@ PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
     if (phase_ == Phase::upgraded && (has_output() || close_when_sent_)) {
         send_output();
     }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/connection_content.inl
+
+// A request's content: collected for a handler, or given to a sink piece by piece, which may pause
+// it, refuse the rest, or have the answer leave before it has ended.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN std::size_t Connection::begin_content(std::string_view rest) {
+    Exchange& x = *exchange_;
+    phase_ = Phase::content;
+    phase_began_ = core_.now();
+    received_ = 0;
+    x.content_left = x.parser.head().framing.length;
+    if (!x.intake) {
+        // Once, instead of growing in the middle of a frame; pages that never come cost nothing.
+        constexpr std::uint64_t most = 16 * 1024 * 1024;
+        x.content.reserve(static_cast<std::size_t>(x.content_left < most ? x.content_left : most));
+    }
+    if (x.parser.head().expects_continue && rest.empty()) {
+        // RFC 9110 section 10.1.1: only while the client may still be waiting for it.
+        if (!core_.out().append("HTTP/1.1 100 Continue\r\n\r\n")) {
+            close_now();
+        }
+    }
+    return 0;
+}
+
+PORTHOLE_FN std::size_t Connection::take_content(std::string_view bytes) {
+    Exchange& x = *exchange_;
+    if (x.parser.head().framing.kind == Framing::Kind::chunked) {
+        return take_chunked(bytes);
+    }
+    const std::uint64_t here = bytes.size();
+    const auto size = static_cast<std::size_t>(here < x.content_left ? here : x.content_left);
+    if (!add_content(bytes.substr(0, size))) {
+        return bytes.size();
+    }
+    x.content_left -= size;
+    if (x.content_left != 0) {
+        needs_more_ = true;
+        return size;
+    }
+    end_content();
+    return size;
+}
+
+PORTHOLE_FN std::size_t Connection::take_chunked(std::string_view bytes) {
+    Exchange& x = *exchange_;
+    std::size_t used = 0;
+    for (;;) {
+        std::size_t consumed = 0;
+        std::string_view piece;
+        const ParseStatus status = x.chunked.decode(bytes.substr(used), consumed, piece);
+        used += consumed;
+        if (!piece.empty() && !add_content(piece)) {
+            return bytes.size();
+        }
+        if (status == ParseStatus::failed) {
+            refuse(x.chunked.fault());
+            return bytes.size();
+        }
+        if (status == ParseStatus::complete) {
+            x.request.trailer = &x.chunked.trailer();
+            end_content();
+            return used;
+        }
+        if (used == bytes.size()) {
+            needs_more_ = true;
+            return used;
+        }
+        if (is_content_paused() || (x.intake && core_.is_out_of_time())) {
+            return used; // each piece is a unit of the budget for the sink
+        }
+    }
+}
+
+/// False when it was too much and has been refused.
+PORTHOLE_FN bool Connection::add_content(std::string_view piece) {
+    Exchange& x = *exchange_;
+    if (x.intake) {
+        return give_content(piece);
+    }
+    if (piece.size() > x.max_content - x.content.size()) {
+        refuse(RequestFault::content_too_large);
+        return false;
+    }
+    x.content.append(piece);
+    received_ += piece.size();
+    return true;
+}
+
+/// To whoever takes the content as it comes. False when it goes no further.
+PORTHOLE_FN bool Connection::give_content(std::string_view piece) {
+    Exchange& x = *exchange_;
+    if (piece.size() > x.max_content - x.content_taken) {
+        refuse(RequestFault::content_too_large);
+        return false;
+    }
+    x.content_taken += piece.size();
+    received_ += piece.size();
+    const bool has_begun = phase_ != Phase::content; // the answer; then it can only be broken off
+    const int status = x.response.status;
+    if (!core_.give(x, piece)) {
+        if (has_begun) {
+            x.response.status = status; // what the access log is to show
+            close_now();
+        } else if (phase_ != Phase::closed) {
+            core_.finish_response(x);
+        }
+        if (phase_ != Phase::closed) {
+            x.is_content_unread = true;
+            send_answer();
+        }
+        return false;
+    }
+    if (x.intake->refusal != 0) {
+        refuse_rest();
+        return false;
+    }
+    return true;
+}
+
+/// True while the content of the request is coming in, be it behind the begin of its answer.
+PORTHOLE_FN bool Connection::takes_content() const noexcept {
+    return phase_ == Phase::content || (phase_ == Phase::sending && exchange_ && exchange_->intake);
+}
+
+PORTHOLE_FN bool Connection::is_content_paused() const noexcept {
+    return exchange_ && exchange_->intake && exchange_->intake->is_paused;
+}
+
+PORTHOLE_FN void Connection::end_content() {
+    Exchange& x = *exchange_;
+    if (phase_ == Phase::sending) {
+        const int status = x.response.status;
+        core_.end_content(x);
+        x.response.status = status; // has been sent, whatever on_end() did
+        return;
+    }
+    x.request.body = x.content;
+    answer();
+}
+
+/// The sink takes no more of it.
+PORTHOLE_FN void Connection::refuse_rest() {
+    Exchange& x = *exchange_;
+    if (phase_ != Phase::content) {
+        close_now(); // its answer has begun
+        return;
+    }
+    core_.answer_refusal(x);
+    if (phase_ != Phase::closed) {
+        send_answer();
+    }
+}
+
+PORTHOLE_FN void Connection::abort_intake() noexcept {
+    if (exchange_ && exchange_->intake) {
+        exchange_->intake->abort();
+    }
+}
+
+PORTHOLE_FN void Connection::resume_content() {
+    if (takes_content()) {
+        phase_began_ = core_.now();
+        received_ = 0;
+        core_.make_ready(*this);
+    }
+}
+
+PORTHOLE_FN Reply Connection::defer_content() {
+    Exchange& x = *exchange_;
+    const bool is_possible = !x.response.is_deferred && phase_ != Phase::sending;
+    PORTHOLE_ASSERT(is_possible, "defer() is called once");
+    return is_possible ? Reply(std::make_shared<ReplyOwner>(core_.defer(x))) : Reply();
 }
 
 } // namespace detail
@@ -13105,7 +14324,10 @@ PORTHOLE_FN void Connection::send_answer() {
     AnswerContext context;
     context.is_head = head.method == Method::head; // known even if the rest cannot be read
     context.minor_version = x.has_request ? head.minor_version : 1;
-    context.keep_alive = x.has_request && head.keep_alive && !is_draining_
+    if (phase_ == Phase::content && x.intake) {
+        x.is_content_unread = true; // it may come to its end meanwhile, but who knows
+    }
+    context.keep_alive = x.has_request && head.keep_alive && !is_draining_ && !x.is_content_unread
                          && requests_ < core_.limits().max_requests_per_connection;
     context.defaults = &core_.default_fields();
     AnswerPlan plan;
@@ -13204,7 +14426,9 @@ PORTHOLE_FN void Connection::send_output() {
             left -= write_some(left);
         } else {
             on_output_sent();
-            return;
+            if (core_.out().is_empty()) {
+                return;
+            } // else on_drain() has sent more
         }
         if (phase_ == Phase::closed) {
             return;
@@ -13372,7 +14596,9 @@ PORTHOLE_FN BodySource::State Connection::pull_plain(Buffer& out) {
 /// The chunk's head is written right before its bytes once their number is known.
 PORTHOLE_FN BodySource::State Connection::pull_chunk(Buffer& out) {
     constexpr std::size_t capacity = ServerCore::max_piece_bytes;
-    char* into = out.prepare(max_chunk_head_size + capacity + chunk_end.size() + last_chunk.size());
+    char* into = out.prepare(
+        max_chunk_head_size + capacity + chunk_end.size() + last_chunk_begin.size()
+        + chunk_end.size());
     if (into == nullptr) {
         return BodySource::State::failed;
     }
@@ -13395,8 +14621,12 @@ PORTHOLE_FN BodySource::State Connection::pull_chunk(Buffer& out) {
 }
 
 PORTHOLE_FN void Connection::end_source() {
-    if (source_is_chunked_ && !core_.out().append(last_chunk)) {
-        close_now();
+    if (source_is_chunked_) {
+        const std::string_view trailer = source_->trailer();
+        Buffer& out = core_.out();
+        if (!out.append(last_chunk_begin) || !out.append(trailer) || !out.append(chunk_end)) {
+            close_now();
+        }
     }
     if (source_waker_) {
         *source_waker_ = nullptr;
@@ -13406,7 +14636,8 @@ PORTHOLE_FN void Connection::end_source() {
 }
 
 PORTHOLE_FN void Connection::on_output_sent() {
-    if (phase_ != Phase::upgraded) {
+    constexpr std::size_t kept_by_upgraded = 4 * 1024; // they send often, and little
+    if (phase_ != Phase::upgraded || out_.capacity() > kept_by_upgraded) {
         out_.release();
     }
     switch (phase_) {
@@ -13424,8 +14655,7 @@ PORTHOLE_FN void Connection::on_output_sent() {
         if (close_when_sent_) {
             begin_linger();
         } else if (output_moved_) {
-            const std::shared_ptr<Upgrade> owner = upgrade_;
-            owner->on_drain();
+            call_owner([](Upgrade& owner) { owner.on_drain(); });
         }
         break;
     case Phase::head:
@@ -13442,7 +14672,10 @@ PORTHOLE_FN void Connection::on_output_sent() {
 /// The next request may come.
 PORTHOLE_FN void Connection::finish_answer() {
     note_access(true);
-    core_.release_exchange(std::move(exchange_));
+    core_.release_exchange(std::move(exchange_)); // a source that was not needed tells the program
+    if (phase_ == Phase::closed) {
+        return;
+    }
     phase_ = Phase::head;
     phase_began_ = core_.now();
     needs_more_ = false;
@@ -13458,9 +14691,16 @@ PORTHOLE_FN void Connection::begin_linger() {
     if (phase_ == Phase::closed) {
         return;
     }
+    abort_intake();
+    if (phase_ == Phase::closed) {
+        return;
+    }
     if (exchange_) {
         note_access(true);
         core_.release_exchange(std::move(exchange_));
+    }
+    if (phase_ == Phase::closed) {
+        return;
     }
     transport_->shut_write();
     phase_ = Phase::lingering;
@@ -13481,8 +14721,7 @@ PORTHOLE_FN void Connection::begin_upgrade() {
     if (phase_ == Phase::closed) {
         return;
     }
-    const std::shared_ptr<Upgrade> owner = upgrade_;
-    owner->on_open(*this);
+    call_owner([this](Upgrade& owner) { owner.on_open(*this); });
     if (phase_ == Phase::upgraded) {
         core_.make_ready(*this); // for what it has sent, and for what came behind the request
     }
@@ -13497,11 +14736,11 @@ PORTHOLE_FN void Connection::report_peer_gone() noexcept {
     if (exchange_ && exchange_->reply) {
         exchange_->reply->peer_gone.store(true);
     }
-    if (phase_ == Phase::sending && source_waits_) {
+    if (phase_ == Phase::sending && source_waits_ && !takes_content()) {
         close_now(); // nobody waits for what the source may have some day
         return;
     }
-    if (peer_ended_ && phase_ == Phase::deferred) {
+    if (peer_ended_ && (phase_ == Phase::deferred || is_content_paused())) {
         stop_watching(); // reported again although it is masked: both directions are closed
     }
     peer_ended_ = true;
@@ -13524,7 +14763,8 @@ PORTHOLE_FN void Connection::note_second_reply() {
 }
 
 PORTHOLE_FN void Connection::complete(ReplyState& reply) {
-    if (phase_ != Phase::deferred) {
+    const bool is_early = phase_ == Phase::content; // its content is still coming
+    if (phase_ != Phase::deferred && !is_early) {
         return;
     }
     Exchange& x = *exchange_;
@@ -13549,14 +14789,36 @@ PORTHOLE_FN void Connection::complete(ReplyState& reply) {
     finish_turn();
 }
 
+PORTHOLE_FN std::size_t Connection::queued_bytes() const noexcept {
+    return out_.size() + (is_in_turn_ ? core_.out().size() : 0);
+}
+
+/// In a turn of its own it sends through the core's buffer, so that only what the peer does not
+/// take costs it memory.
 PORTHOLE_FN bool Connection::send(std::string_view bytes) {
-    if (phase_ != Phase::upgraded || close_when_sent_
-        || bytes.size() > core_.limits().max_queue_bytes
-        || out_.size() > core_.limits().max_queue_bytes - bytes.size() || !out_.append(bytes)) {
+    const std::size_t most = core_.limits().max_queue_bytes;
+    if (phase_ != Phase::upgraded || close_when_sent_ || bytes.size() > most
+        || queued_bytes() > most - bytes.size()) {
+        return false;
+    }
+    if (is_in_turn_ && core_.out().append(bytes)) {
+        return true;
+    }
+    if (is_in_turn_) {
+        keep_unsent();
+    }
+    if (phase_ != Phase::upgraded || !out_.append(bytes)) {
         return false;
     }
     core_.make_ready(*this);
     return true;
+}
+
+PORTHOLE_FN void Connection::wake() {
+    if (phase_ == Phase::upgraded) {
+        wants_wake_ = true;
+        core_.make_ready(*this);
+    }
 }
 
 PORTHOLE_FN void Connection::pause_reading(bool is_paused) {
@@ -13643,16 +14905,19 @@ PORTHOLE_FN TimePoint Connection::phase_deadline() const noexcept {
             return phase_began_ + limits.head_timeout;
         }
         return phase_began_ + limits.idle_timeout;
-    case Phase::content: {
-        if (has_output()) {
+    case Phase::content:
+        if (has_output() || is_content_paused()) {
             return never;
         }
         return phase_began_ + limits.body_grace + time_earned(limits, received_);
-    }
+    case Phase::sending:
+        if (!takes_content() || is_content_paused()) {
+            return never;
+        }
+        return phase_began_ + limits.body_grace + time_earned(limits, received_);
     case Phase::lingering: return phase_began_ + limits.linger_timeout;
     case Phase::upgraded: return owner_deadline_;
     case Phase::deferred:
-    case Phase::sending:
     case Phase::closed: return never;
     }
     return never;
@@ -13712,13 +14977,15 @@ PORTHOLE_FN void Connection::on_deadline() {
         break;
     case Phase::upgraded: {
         owner_deadline_ = never;
-        const std::shared_ptr<Upgrade> owner = upgrade_;
-        owner->on_deadline();
+        call_owner([](Upgrade& owner) { owner.on_deadline(); });
         break;
     }
     case Phase::lingering: close_now(); return;
-    case Phase::deferred:
     case Phase::sending:
+        core_.note_timeout(describe(RequestFault::content_timeout), peer_);
+        close_now(); // the answer has begun before its content had come
+        break;
+    case Phase::deferred:
     case Phase::closed: break;
     }
     if (phase_ != Phase::closed && (has_output() || close_when_sent_)) {
@@ -13779,7 +15046,13 @@ PORTHOLE_FN void Connection::begin_drain() {
     if (is_idle()) {
         close_now();
     } else if (phase_ == Phase::upgraded) {
-        close();
+        const std::shared_ptr<Upgrade> owner = upgrade_;
+        PORTHOLE_TRY {
+            owner->on_stop(*this);
+        }
+        PORTHOLE_CATCH_ALL {
+            close_now();
+        }
     }
 }
 
@@ -13794,6 +15067,7 @@ PORTHOLE_FN void Connection::close_now() noexcept {
     if (source_waker_) {
         *source_waker_ = nullptr;
     }
+    core_.bury(*this); // before the program is told, which may destroy the server
     if (exchange_ && has_answer_) {
         note_access(false);
     }
@@ -13807,7 +15081,7 @@ PORTHOLE_FN void Connection::close_now() noexcept {
         }
         PORTHOLE_CATCH_ALL {}
     }
-    core_.bury(*this);
+    abort_intake();
 }
 
 } // namespace detail
@@ -13857,10 +15131,7 @@ PORTHOLE_FN bool ServerCore::run_user_code(Exchange& x, const Step& step) {
     if (has_ended) {
         return true;
     }
-    if (x.reply) { // deferred before it threw: the Reply no longer answers this request
-        x.reply->connection = nullptr;
-        x.reply.reset();
-    }
+    x.drop_reply(); // deferred before it threw: the Reply no longer answers this request
     x.response.reset();
     x.response.status = 500;
     x.response.body = "500 Internal Server Error\n";
@@ -13900,9 +15171,13 @@ inline bool asks_for_upgrade(const Request& request, std::string_view protocol) 
 PORTHOLE_FN void ServerCore::handle_steps(Exchange& x) {
     const Request request(x.request);
     Response response(x.response);
-    x.scope = &router_->root();
-    if (run_before_hooks(x.scope, x, request, response)) {
-        run_route(x, request, response);
+    if (x.intake) { // whose hooks have run at the head
+        end_intake(x, request, response);
+    } else {
+        x.scope = &router_->root();
+        if (run_before_hooks(x.scope, x, request, response)) {
+            run_route(x, request, response);
+        }
     }
     if (x.response.upgrade && !asks_for_upgrade(request, x.response.upgrade_protocol)) {
         const std::string protocol = std::move(x.response.upgrade_protocol);
@@ -13929,7 +15204,16 @@ PORTHOLE_FN void ServerCore::run_route(Exchange& x, const Request& request, Resp
         return;
     }
     router_->enter(x.scope);
-    if (route->mount) {
+    if (route->stream_handler) {
+        x.intake = route->stream_handler(request).intake(); // of no content
+        x.route_id = route->id;
+        if (x.intake->on_head && x.intake->refusal == 0 && !is_shut_down_) {
+            x.intake->on_head(request);
+        }
+        if (!is_shut_down_) {
+            end_intake(x, request, response);
+        }
+    } else if (route->mount) {
         route->mount->handle(request, response);
     } else {
         route->handler(request, response);
@@ -14100,7 +15384,10 @@ PORTHOLE_FN void ServerCore::note_access(const Exchange& x, bool is_complete) {
     AccessRecord record;
     record.time = clock_source_->wall_time();
     record.peer = request.peer();
-    record.method = x.has_request ? request.method_name() : std::string_view();
+    const bool is_rewritten = x.rewrites != 0;
+    record.method = is_rewritten    ? std::string_view(x.first_method)
+                    : x.has_request ? request.method_name()
+                                    : std::string_view();
     record.http_version = request.http_version();
     record.status = x.response.status;
     record.content_bytes = x.content_sent;
@@ -14109,7 +15396,9 @@ PORTHOLE_FN void ServerCore::note_access(const Exchange& x, bool is_complete) {
     record.handler_time = x.handler_time;
     record.is_over_budget = x.is_over_budget;
     PORTHOLE_TRY {
-        const std::string target = x.has_request ? redact_token(request.target()) : std::string();
+        const std::string_view asked = is_rewritten ? x.first_target : request.target();
+        const std::string target =
+            x.has_request || is_rewritten ? redact_token(asked) : std::string();
         record.target = target;
         options_.access_log(record);
     }
@@ -14125,6 +15414,14 @@ PORTHOLE_FN void ServerCore::show_nothing(Exchange& x, std::string_view peer) no
 }
 
 PORTHOLE_FN void ServerCore::refuse(Exchange& x, RequestFault fault, std::string_view peer) {
+    x.drop_reply();
+    if (const std::shared_ptr<BodyIntake> intake = std::move(x.intake)) {
+        x.intake.reset();
+        intake->abort();
+    }
+    if (is_shut_down_) {
+        return;
+    }
     if (!x.has_request) {
         show_nothing(x, peer);
     }
@@ -14145,10 +15442,7 @@ PORTHOLE_FN void ServerCore::refuse_overload(Exchange& x, std::string_view peer)
 }
 
 /// The route's own bound, else that of the innermost group that has one, else the server's.
-PORTHOLE_FN std::uint64_t ServerCore::max_body_bytes(Exchange& x) {
-    const Request request(x.request);
-    const Route* route = router_->match(x.request, host_for_routing(request));
-    x.request.parameters.clear(); // their names live in the route, which may go meanwhile
+PORTHOLE_FN std::uint64_t ServerCore::max_content(const Route* route) const noexcept {
     if (route == nullptr) {
         return limits().max_body_bytes;
     }
@@ -14160,7 +15454,147 @@ PORTHOLE_FN std::uint64_t ServerCore::max_body_bytes(Exchange& x) {
             return *scope->max_body_bytes;
         }
     }
-    return limits().max_body_bytes;
+    return route->takes_streams() ? limits().max_streamed_body_bytes : limits().max_body_bytes;
+}
+
+PORTHOLE_FN ServerCore::Content ServerCore::receive(Exchange& x) {
+    const Request request(x.request);
+    const Route* route = router_->match(x.request, host_for_routing(request));
+    x.max_content = max_content(route);
+    x.request.parameters.clear(); // their names live in the route, which may go meanwhile
+    const Framing& framing = x.request.head->framing;
+    const bool is_too_large =
+        framing.kind == Framing::Kind::length && framing.length > x.max_content;
+    if (route == nullptr || is_too_large || !route->takes_streams()) {
+        return Content::collected;
+    }
+    x.response.exchange = &x;
+    bool goes_on = false;
+    const bool has_ended = run_user_code(x, [&] { goes_on = open_intake(x); });
+    x.request.parameters.clear();
+    if (goes_on) {
+        return Content::streamed;
+    }
+    if (!has_ended) {
+        x.is_refused = true;
+    }
+    if (x.response.upgrade) { // what comes next is content, not the other protocol
+        make_error(x, 400, "A request that asks for another protocol has no content here.");
+    }
+    if (!x.response.is_deferred && !is_shut_down_) {
+        finish_response(x);
+    }
+    return Content::refused;
+}
+
+/// Asks the route where the content goes. False when the request goes no further.
+PORTHOLE_FN bool ServerCore::open_intake(Exchange& x) {
+    const Request request(x.request);
+    Response response(x.response);
+    x.scope = &router_->root();
+    if (!run_before_hooks(x.scope, x, request, response)) {
+        return false;
+    }
+    Route* route = router_->match(x.request, host_for_routing(request));
+    if (route == nullptr || !route->takes_streams()) { // a hook has changed the routes
+        answer_unrouted(x, request, response);
+        return false;
+    }
+    router_->enter(*route);
+    x.scope = route->scope;
+    x.route_id = route->id;
+    const bool has_own_hooks = x.scope != &router_->root();
+    if (has_own_hooks && !run_before_hooks(x.scope, x, request, response)) {
+        return false;
+    }
+    router_->enter(x.scope);
+    x.response.is_touched = false; // a hook's fields are no answer
+    const BodySink sink =
+        route->mount ? route->mount->receive(request, response) : route->stream_handler(request);
+    const std::shared_ptr<BodyIntake>& intake = sink.intake();
+    const bool is_answered = x.response.is_touched && !x.response.is_deferred;
+    if (intake->on_head && intake->refusal == 0 && !is_answered && !is_shut_down_) {
+        intake->on_head(request);
+    }
+    if (intake->refusal != 0 || is_answered || is_shut_down_) {
+        intake->abort();
+        if (intake->refusal != 0 && !is_shut_down_) {
+            x.drop_reply();
+            make_error(x, intake->refusal, intake->refusal_sentence);
+        }
+        return false;
+    }
+    x.max_content = intake->max_bytes < x.max_content ? intake->max_bytes : x.max_content;
+    x.intake = intake;
+    x.intake->connection = x.connection;
+    return true;
+}
+
+PORTHOLE_FN bool ServerCore::give(Exchange& x, std::string_view piece) {
+    const std::shared_ptr<BodyIntake> intake = x.intake;
+    if (!intake->on_data) {
+        return true;
+    }
+    std::function<void(std::string_view)> take = std::move(intake->on_data);
+    const bool has_ended = run_user_code(x, [&] { take(piece); });
+    if (has_ended) {
+        if (!intake->is_over) { // else it has ended itself, while it ran
+            intake->on_data = std::move(take);
+        }
+        return !is_shut_down_;
+    }
+    x.intake.reset();
+    intake->abort();
+    x.is_refused = true;
+    return false;
+}
+
+PORTHOLE_FN void ServerCore::end_intake(Exchange& x, const Request& request, Response& response) {
+    const std::shared_ptr<BodyIntake> intake = std::move(x.intake);
+    x.intake.reset();
+    const Route* route = router_->match(x.request, host_for_routing(request));
+    if (route != nullptr && route->id == x.route_id) {
+        router_->enter(*route);
+    } else {
+        x.request.parameters.clear(); // it has gone meanwhile
+    }
+    if (intake->refusal != 0) {
+        intake->abort();
+        if (!is_shut_down_) {
+            make_error(x, intake->refusal, intake->refusal_sentence);
+        }
+        return;
+    }
+    const Handler answer = std::move(intake->on_end);
+    intake->forget();
+    if (answer) {
+        answer(request, response);
+    } else if (!x.response.is_deferred) {
+        response.no_content();
+    }
+}
+
+PORTHOLE_FN void ServerCore::end_content(Exchange& x) {
+    ResponseParts unused;
+    unused.is_deferred = true;
+    run_user_code(x, [&] {
+        const Request request(x.request);
+        Response response(unused);
+        end_intake(x, request, response);
+    });
+}
+
+PORTHOLE_FN void ServerCore::answer_refusal(Exchange& x) {
+    const std::shared_ptr<BodyIntake> intake = std::move(x.intake);
+    x.intake.reset();
+    x.drop_reply();
+    intake->abort();
+    if (is_shut_down_) {
+        return;
+    }
+    make_error(x, intake->refusal, intake->refusal_sentence);
+    finish_response(x);
+    x.response.must_close = true;
 }
 
 PORTHOLE_FN std::shared_ptr<ReplyState> ServerCore::defer(Exchange& x) {
@@ -14178,6 +15612,156 @@ PORTHOLE_FN std::shared_ptr<ReplyState> ServerCore::defer(Exchange& x) {
 
 PORTHOLE_FN void ServerCore::set_error_page(Handler page) {
     error_page_ = page ? std::make_shared<Handler>(std::move(page)) : nullptr;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/rewrite.inl
+
+// An answer that is that of another path of this server, without a word to the client: what RFC
+// 3875 section 6.2.2 calls a local redirect. The request is written anew with the other target, and
+// read again by the same parser as any other, so that nothing is believed that a client could not
+// have asked for.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// RFC 3875 section 6.2.2 wants a bound.
+inline constexpr unsigned max_rewrites = 8;
+
+/// Fields about the content, which the new request does not have.
+inline bool describes_content(std::string_view name) noexcept {
+    for (const std::string_view field :
+         {"Content-Length", "Transfer-Encoding", "Content-Type", "Content-Encoding", "Expect",
+          "Trailer"}) {
+        if (ascii::equals_ignoring_case(name, field)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// The head of a request for `target` that is otherwise the one that came.
+inline std::string write_rewritten(const RequestParts& parts, std::string_view target) {
+    const Request request(parts);
+    std::string head = parts.head->method == Method::head ? "HEAD " : "GET ";
+    head.append(target).append(" ").append(request.http_version()).append("\r\n");
+    const Fields& fields = request.fields();
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+        const Field field = fields[i];
+        if (!describes_content(field.name)) {
+            head.append(field.name).append(": ").append(field.value).append("\r\n");
+        }
+    }
+    head += "\r\n";
+    return head;
+}
+
+/// In origin form only: another authority would lead past the guard.
+PORTHOLE_FN RequestFault ServerCore::show_rewritten(Exchange& x, std::string_view target) {
+    if (target.empty() || target[0] != '/' || !ascii::is_visible(target)) {
+        return RequestFault::bad_target;
+    }
+    const std::string head = write_rewritten(x.request, target);
+    if (x.rewrites++ == 0) {
+        const Request request(x.request);
+        x.first_method = request.method_name();
+        x.first_target = request.target();
+    }
+    x.request.reset();
+    x.parser.reset();
+    x.head.clear();
+    RequestFault fault = RequestFault::target_too_long;
+    if (x.head.append(head)) {
+        const bool is_whole = x.parser.parse(x.head.view()) == ParseStatus::complete;
+        fault =
+            is_whole ? x.request.set_head(x.parser.head(), x.head.view().data()) : x.parser.fault();
+    }
+    if (fault != RequestFault::none) {
+        show_nothing(x, x.request.peer);
+        x.has_request = false;
+    }
+    return fault;
+}
+
+PORTHOLE_FN void ServerCore::rewrite(Exchange& x, std::string_view target) {
+    constexpr int internal_server_error = 500;
+    const bool is_loop = x.rewrites >= max_rewrites;
+    if (!is_loop && show_rewritten(x, target) == RequestFault::none) {
+        handle(x);
+        return;
+    }
+    log(LogLevel::error, LogId::request_refused,
+        is_loop ? "A local redirect leads to another one, and so on; the answer is 500."
+                : "A local redirect does not lead to a path; the answer is 500.",
+        x.request.peer);
+    x.scope = &router_->root();
+    make_error(x, internal_server_error, "This redirect leads nowhere.");
+    finish_response(x);
+}
+
+PORTHOLE_FN void Connection::rewrite(ReplyState& reply, std::string_view target) {
+    const bool is_early = phase_ == Phase::content; // its content is still coming
+    if (phase_ != Phase::deferred && !is_early) {
+        return;
+    }
+    Exchange& x = *exchange_;
+    reply.connection = nullptr;
+    x.reply.reset();
+    x.response.reset();
+    x.response.exchange = &x;
+    output_moved_ = unwanted_input_ = false;
+    PORTHOLE_TRY {
+        if (is_early) { // what is left of it is nobody's
+            phase_ = Phase::deferred;
+            x.is_content_unread = true;
+            abort_intake();
+            x.intake.reset();
+        }
+        if (phase_ != Phase::closed) {
+            core_.rewrite(x, target);
+        }
+        if (phase_ != Phase::closed && !x.response.is_deferred) {
+            send_answer();
+            if (phase_ != Phase::closed) {
+                send_output();
+            }
+        }
+        if (phase_ == Phase::deferred) {
+            x.request.parameters.clear(); // their names live in the route, which may go
+        }
+    }
+    PORTHOLE_CATCH_ALL {
+        core_.note_failure("An allocation failed or a body source threw.", peer_);
+        close_now();
+    }
+    finish_turn();
+}
+
+} // namespace detail
+
+PORTHOLE_FN void Reply::rewrite(std::string_view target) {
+    if (!owner_) {
+        return;
+    }
+    if (!owner_->claim()) {
+        owner_->report_repetition();
+        return;
+    }
+    owner_->deliver_rewritten(target);
+}
+
+namespace detail {
+
+PORTHOLE_FN void ReplyOwner::deliver_rewritten(std::string_view target) {
+    state_->mailbox->put([state = state_, wanted = std::string(target)] {
+        if (state->connection != nullptr) {
+            state->connection->rewrite(*state, wanted);
+        }
+    });
 }
 
 } // namespace detail
@@ -14678,15 +16262,17 @@ PORTHOLE_FN TimePoint ServerCore::read_clock(Duration longest) noexcept {
 
 /// The first reading of a tick: a host that asked for next_deadline() may have slept until then.
 PORTHOLE_FN void ServerCore::read_clock_after_gap() noexcept {
-    const Duration most = limits().max_tick_gap;
-    Duration allowed = most;
-    if (promised_ == never) {
-        allowed = (Duration::max)();
-    } else if (promised_ > clock_) {
-        allowed = promised_ - clock_ + most;
-    }
+    const Duration allowed = allowed_gap();
     promised_ = (TimePoint::min)();
     read_clock(allowed);
+}
+
+PORTHOLE_FN Duration ServerCore::allowed_gap() const noexcept {
+    const Duration most = limits().max_tick_gap;
+    if (promised_ == never) {
+        return (Duration::max)();
+    }
+    return promised_ > clock_ ? promised_ - clock_ + most : most;
 }
 
 /// False when it is called from inside a tick, which would hand one connection's buffers to
@@ -14985,7 +16571,7 @@ PORTHOLE_FN void ServerCore::begin_stop() {
         rest.splice_back(*list);
         while (Connection* connection = rest.front()) {
             list->push_back(*connection);
-            connection->begin_drain();
+            is_shut_down_ ? connection->close_now() : connection->begin_drain();
         }
     }
 }
@@ -15134,22 +16720,61 @@ PORTHOLE_FN bool RouteHandle::is_valid() const noexcept {
     return router && router->find(id_) != nullptr;
 }
 
+namespace detail {
+
+/// Null, with a word in the log, for a route that cannot be.
+inline Route* add_route(
+    ServerCore& core, RouteScope& scope, std::string_view method_name, std::string_view pattern,
+    bool has_handler) {
+    Error error;
+    Route* route = core.router().add(scope, method_name, pattern, error);
+    PORTHOLE_ASSERT(route != nullptr && has_handler, "a route has a valid pattern and a handler");
+    if (route == nullptr) {
+        core.log(LogLevel::error, LogId::bad_pattern, error.message());
+        return nullptr;
+    }
+    if (!has_handler) {
+        core.router().remove(route->id);
+        core.log(LogLevel::error, LogId::bad_pattern, "A route without a handler was not added.");
+        return nullptr;
+    }
+    return route;
+}
+
+} // namespace detail
+
 PORTHOLE_FN RouteHandle
 Group::route(std::string_view method_name, std::string_view pattern, Handler handler) {
-    Error error;
-    detail::Route* route = core_->router().add(*scope_, method_name, pattern, error);
-    PORTHOLE_ASSERT(route != nullptr && handler, "a route has a valid pattern and a handler");
+    detail::Route* route =
+        detail::add_route(*core_, *scope_, method_name, pattern, handler != nullptr);
     if (route == nullptr) {
-        core_->log(LogLevel::error, LogId::bad_pattern, error.message());
-        return {};
-    }
-    if (!handler) {
-        core_->router().remove(route->id);
-        core_->log(LogLevel::error, LogId::bad_pattern, "A route without a handler was not added.");
         return {};
     }
     route->handler = std::move(handler);
     return RouteHandle(core_->shared_router(), route->id);
+}
+
+PORTHOLE_FN RouteHandle
+Group::route_stream(std::string_view method_name, std::string_view pattern, StreamHandler handler) {
+    detail::Route* route =
+        detail::add_route(*core_, *scope_, method_name, pattern, handler != nullptr);
+    if (route == nullptr) {
+        return {};
+    }
+    route->stream_handler = std::move(handler);
+    return RouteHandle(core_->shared_router(), route->id);
+}
+
+PORTHOLE_FN RouteHandle Group::post_stream(std::string_view pattern, StreamHandler handler) {
+    return route_stream("POST", pattern, std::move(handler));
+}
+
+PORTHOLE_FN RouteHandle Group::put_stream(std::string_view pattern, StreamHandler handler) {
+    return route_stream("PUT", pattern, std::move(handler));
+}
+
+PORTHOLE_FN RouteHandle Group::patch_stream(std::string_view pattern, StreamHandler handler) {
+    return route_stream("PATCH", pattern, std::move(handler));
 }
 
 PORTHOLE_FN RouteHandle Group::get(std::string_view pattern, Handler handler) {
@@ -15303,6 +16928,15 @@ Server::watch(NativeHandle handle, Interest interest, WatchCallback callback, Wa
     Error error = core_->watch(handle, interest, std::move(callback), entry);
     watch = WatchHandle(std::move(entry));
     return error;
+}
+
+PORTHOLE_FN TaskPoster Server::poster() const {
+    return TaskPoster(core_->mailbox());
+}
+
+PORTHOLE_FN TimerHandle Server::call_after(Duration delay, std::function<void()> task) {
+    PORTHOLE_ASSERT(task, "a task is a function");
+    return task ? TimerHandle(core_->call_after(delay, std::move(task))) : TimerHandle();
 }
 
 PORTHOLE_FN NativeHandle Server::native_handle() const noexcept {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# Sourced by tests/run.sh and examples/run.sh: note what is missing with need and need_file, then
+# Sourced by tests/run.sh and examples/run.sh: note what is missing with the need functions, then
 # install it, or say what is missing and stop.
 
 missing=
@@ -17,6 +17,14 @@ need() {
 need_header() {
     for directory in /usr/include /usr/local/include /opt/homebrew/include; do
         [ -f "$directory/$1" ] && return 0
+    done
+    missing="$missing $2"
+}
+
+# need_python MODULE PACKAGE: the same for a Python module of the distribution.
+need_python() {
+    for python in python3 /usr/bin/python3; do
+        "$python" -c "import $1" 2>/dev/null && return 0
     done
     missing="$missing $2"
 }

@@ -98,8 +98,8 @@ public:
         link_ = &link;
         say("welcome");
     }
-    void on_data(std::string_view bytes) override {
-        received_ += bytes;
+    void on_data(char* bytes, std::size_t bytes_size) override {
+        received_.append(bytes, bytes_size);
         constexpr std::size_t head_size = 6; // with the mask that every client sends
         constexpr unsigned size_bits = 0x7f;
         while (received_.size() >= head_size) {

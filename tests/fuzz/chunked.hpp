@@ -118,7 +118,7 @@ inline void check_round_trip(const Limits& limits, std::string_view content, std
         coded.append(piece).append(porthole::detail::chunk_end);
         rest.remove_prefix(piece.size());
     }
-    coded.append(porthole::detail::last_chunk);
+    coded.append("0\r\n\r\n");
     const Decoded decoded = decode_in_pieces(limits, coded, coded.size(), 1);
     require(
         decoded.status == ParseStatus::complete && decoded.content == content

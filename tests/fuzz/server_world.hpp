@@ -93,7 +93,8 @@ public:
         link_ = &link;
         say("hi");
     }
-    void on_data(std::string_view bytes) override {
+    void on_data(char* data, std::size_t size) override {
+        const std::string_view bytes(data, size);
         require(link_ != nullptr, "an upgrade hears nothing behind its end");
         say(bytes);
         const char last = bytes.back();

@@ -33,7 +33,7 @@ struct SizedSource final : porthole::BodySource {
 
 struct EmptyUpgrade final : porthole::Upgrade {
     void on_open(porthole::UpgradeLink&) override {}
-    void on_data(std::string_view) override {}
+    void on_data(char*, std::size_t) override {}
     void on_end() override {}
     void on_close() override {}
 };

@@ -260,7 +260,7 @@ TEST_CASE("access_record: an upgrade is told as 101") {
     class Silent final : public porthole::Upgrade {
     public:
         void on_open(porthole::UpgradeLink&) override {}
-        void on_data(std::string_view) override {}
+        void on_data(char*, std::size_t) override {}
         void on_end() override {}
         void on_close() override {}
     };

@@ -27,7 +27,7 @@ public:
             when_open(opened);
         }
     }
-    void on_data(std::string_view bytes) override { data += bytes; }
+    void on_data(char* bytes, std::size_t size) override { data.append(bytes, size); }
     void on_drain() override { events += "drain "; }
     void on_deadline() override {
         events += "deadline ";

@@ -62,7 +62,8 @@ public:
         ++story_.opened;
         story_.call(story_.on_open);
     }
-    void on_data(std::string_view bytes) override {
+    void on_data(char* data, std::size_t size) override {
+        const std::string_view bytes(data, size);
         story_.received.append(bytes);
         if (story_.echoes) {
             story_.link->send(bytes);

@@ -40,7 +40,7 @@ struct AttackTarget {
 class ShortUpgrade final : public porthole::Upgrade {
 public:
     void on_open(porthole::UpgradeLink& link) override { link_ = &link; }
-    void on_data(std::string_view) override { link_->close(); }
+    void on_data(char*, std::size_t) override { link_->close(); }
     void on_end() override { link_->close(); }
     void on_close() override { link_ = nullptr; }
 

@@ -198,6 +198,19 @@ class AmalgamateTest(unittest.TestCase):
                 self.write("porthole/os/socket.inl", f"#pragma once\n#  include <{header}>\n")
                 self.refused("porthole/os/socket.inl:2", header)
 
+    def test_an_adapter_may_include_what_it_adapts_behind_its_switch(self):
+        adapter = "porthole/ext/websocket_deflate_zlib.inl"
+        self.write(adapter, "#pragma once\n#include <zlib.h>\nint codec;\n")
+        self.add("porthole.hpp", f'#if PORTHOLE_WITH_ZLIB\n#include "{adapter}"\n#endif\n')
+        text = self.generate()
+        switch, end = text.index("#if PORTHOLE_WITH_ZLIB"), text.rindex("#endif")
+        self.assertLess(switch, text.index("#include <zlib.h>"))
+        self.assertLess(text.index("int codec;"), end)
+
+    def test_refuses_what_another_adapter_adapts(self):
+        self.write("porthole/ext/files.hpp", "#pragma once\n#include <zlib.h>\n")
+        self.refused("porthole/ext/files.hpp:2", "zlib.h")
+
     def test_refuses_heavy_standard_headers(self):
         for header in ("iostream", "regex", "locale", "filesystem", "fstream"):
             with self.subTest(header=header):

@@ -25,7 +25,8 @@ class ListsTest(unittest.TestCase):
         present = [file.relative_to(ROOT / "tests").as_posix() for layer in LAYERS
                    for file in (ROOT / "tests" / layer).glob("*_test.cpp")]
         present += [file.relative_to(ROOT / "tests").as_posix()
-                    for file in (ROOT / "tests" / "support").glob("*.cpp")]
+                    for folder in ("support", "programs")
+                    for file in (ROOT / "tests" / folder).glob("*.cpp")]
         self.compare("tests/meson.build", listed("tests/meson.build", r"'(\w+/\w+\.cpp)'"),
                      present)
 

@@ -30,6 +30,7 @@ public:
     std::size_t size() const noexcept { return end_ - begin_; }
     std::size_t capacity() const noexcept { return capacity_; }
     std::size_t max_bytes() const noexcept { return max_bytes_; }
+    char* data() noexcept { return memory_.get() + begin_; }
     std::string_view view() const noexcept { return {memory_.get() + begin_, size()}; }
 
     /// Copies `bytes` to the end. False, and nothing is added, when the cap would be passed.

@@ -23,6 +23,9 @@ struct Limits {
     /// Content that is collected for a handler. Past it: 413 (RFC 9110 section 15.5.14), before
     /// it is read when its length was announced. Routes may set their own.
     std::uint64_t max_body_bytes = 1024 * 1024;
+    /// Content that a route takes as it comes, without collecting it, unless the route, its group
+    /// or the sink say otherwise. Past it: 413.
+    std::uint64_t max_streamed_body_bytes = std::uint64_t{16} * 1024 * 1024 * 1024;
     /// Chunk-size line with its extensions, in bytes. Past it: 400.
     std::size_t max_chunk_line_bytes = 256;
     /// Trailer section of a chunked body. Past it: 431.

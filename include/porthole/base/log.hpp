@@ -32,6 +32,8 @@ enum class LogId : unsigned char {
     out_of_memory,     ///< an allocation failed; the connection was dropped
     clock_gap,         ///< no tick for longer than Limits::max_tick_gap
     assets_baked,      ///< the folder of assets is gone; the baked ones are served
+    program_failed,    ///< a CGI program could not answer, or ended badly
+    program_wrote,     ///< a line that a CGI program wrote to its standard error
 };
 
 /// One event. The views are valid during the call.

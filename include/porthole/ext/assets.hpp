@@ -14,7 +14,7 @@
 #include "porthole/http/body.hpp"
 #include "porthole/http/conditional.hpp"
 #include "porthole/http/range.hpp"
-#include "porthole/server/handler.hpp"
+#include "porthole/server/mount.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -14,6 +14,17 @@
 
 PORTHOLE_NAMESPACE_BEGIN
 
+/// How Response::stream() queues and delimits what a program writes.
+struct StreamOptions {
+    /// The exact size of all that will be written, when it is known: the answer then carries
+    /// Content-Length. Else it is chunked, or ends with the connection for HTTP/1.0.
+    std::optional<std::uint64_t> size;
+    /// What is queued for a slow client at the most; 0 is Limits::max_queue_bytes.
+    std::size_t high_mark_bytes = 0;
+    /// on_writable() is called when this much is left; 0 is a quarter of the high mark.
+    std::size_t low_mark_bytes = 0;
+};
+
 /// Content by pulling. Called on the thread that ticks; destroyed when the answer has been sent
 /// or the peer has gone.
 class BodySource {
@@ -54,6 +65,9 @@ public:
     }
     /// So many bytes of file_piece() have been sent.
     virtual void skip(std::uint64_t bytes) { static_cast<void>(bytes); }
+    /// Field lines behind the content, complete and checked, asked for at its end. Only sent with
+    /// the chunked coding.
+    virtual std::string_view trailer() const { return {}; }
     /// Handed over before the first pull(): to be called, on the ticking thread, when a source
     /// that said `wait` has something. Safe to call after the connection has gone.
     virtual void set_waker(std::function<void()> waker) { static_cast<void>(waker); }

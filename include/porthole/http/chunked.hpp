@@ -61,9 +61,9 @@ private:
 inline constexpr std::size_t max_chunk_head_size = 18;
 /// Writes "1a2b\r\n" for a chunk of `size` bytes; returns how many were written.
 std::size_t write_chunk_head(char* into, std::uint64_t size) noexcept;
-/// What follows a chunk's bytes, and what ends the body when there is no trailer.
+/// What follows a chunk's bytes and the trailer, and what comes before the trailer.
 inline constexpr std::string_view chunk_end = "\r\n";
-inline constexpr std::string_view last_chunk = "0\r\n\r\n";
+inline constexpr std::string_view last_chunk_begin = "0\r\n";
 
 } // namespace detail
 

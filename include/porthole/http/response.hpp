@@ -126,6 +126,13 @@ public:
     /// Answer later: from a later frame or from another thread. The handler returns without an
     /// answer; status and fields that were set go along into the Reply. Call it once.
     Reply defer();
+    /// Content that the program writes piece by piece, in this frame and in later ones.
+    Stream stream(std::string_view type, const StreamOptions& options = {});
+    /// Server-Sent Events to this client, in this frame and in later ones; the fields that browsers
+    /// and proxies need are set.
+    EventStream events();
+    /// The server that asks; null outside of one.
+    Server* server() const noexcept;
     /// 101: `owner` owns the connection once the handler has returned. `protocol` is the
     /// Upgrade field's value. When the request did not ask for that upgrade the answer is 426
     /// instead (RFC 9110 section 15.5.22).

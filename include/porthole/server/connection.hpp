@@ -28,6 +28,7 @@ namespace detail {
 
 class Connection;
 class ServerCore;
+struct BodyIntake;
 struct ReplyState;
 struct RouteScope;
 
@@ -102,8 +103,17 @@ struct Exchange {
     bool is_over_budget = false;
     bool is_refused = false; ///< the library's own answer, for the error page
     std::shared_ptr<ReplyState> reply;
+    std::shared_ptr<BodyIntake> intake; ///< takes the content as it comes
+    std::uint64_t content_taken = 0;    ///< by it
+    std::uint32_t route_id = 0;         ///< the route that it comes from
+    bool is_content_unread = false;     ///< and will not be: the connection ends behind the answer
+    unsigned rewrites = 0;              ///< how often another target took the first one's place
+    std::string first_method;           ///< what the client asked for, once it was rewritten
+    std::string first_target;
 
     void reset() noexcept;
+    /// The Reply, if there is one, does not answer this request any more.
+    void drop_reply() noexcept;
 };
 
 /// How a connection came in, as far as the guard and the caps care.
@@ -144,8 +154,16 @@ public:
     std::shared_ptr<ReplyState> defer(Exchange& exchange);
     /// A deferred answer has come.
     void complete(ReplyState& reply);
+    /// A deferred answer is that of another target.
+    void rewrite(ReplyState& reply, std::string_view target);
     void note_dropped_reply();
     void note_second_reply();
+    /// A sink goes on, or gives up.
+    void resume_content();
+    /// A sink's answer is to come before its content has ended.
+    Reply defer_content();
+    Server& server() noexcept;
+    const Limits& limits() const noexcept;
     const Entrance& entrance() const noexcept { return entrance_; }
     bool is_closed() const noexcept { return phase_ == Phase::closed; }
     NativeHandle handle() const noexcept {
@@ -155,11 +173,12 @@ public:
 
     // UpgradeLink
     bool send(std::string_view bytes) override;
-    std::size_t queued_bytes() const noexcept override { return out_.size(); }
+    std::size_t queued_bytes() const noexcept override;
     void pause_reading(bool is_paused) override;
     void close() override;
     void abort() override;
     void set_deadline(TimePoint deadline) override;
+    void wake() override;
     TimePoint now() const noexcept override;
     std::string_view peer() const noexcept override { return peer_; }
 
@@ -181,10 +200,8 @@ private:
     void process_held();
     std::size_t take_head(std::string_view bytes);
     std::size_t begin_request(std::string_view bytes);
-    std::size_t begin_content(std::string_view rest);
-    std::size_t take_content(std::string_view bytes);
-    std::size_t take_chunked(std::string_view bytes);
-    bool add_content(std::string_view piece);
+    template <class Call>
+    void call_owner(const Call& call);
     void keep_head();
     void answer();
     void refuse(RequestFault fault);
@@ -199,6 +216,18 @@ private:
     void set_interest(Interest wanted);
     void stop_watching() noexcept;
     bool wants_input() const noexcept;
+
+    // connection_content.inl: a request's content
+    std::size_t begin_content(std::string_view rest);
+    std::size_t take_content(std::string_view bytes);
+    std::size_t take_chunked(std::string_view bytes);
+    bool add_content(std::string_view piece);
+    bool give_content(std::string_view piece);
+    bool takes_content() const noexcept;
+    bool is_content_paused() const noexcept;
+    void end_content();
+    void refuse_rest();
+    void abort_intake() noexcept;
 
     // connection_output.inl: bytes out
     bool has_output() const noexcept;
@@ -257,6 +286,8 @@ private:
     bool output_moved_ = false;      ///< in this turn
     bool unwanted_input_ = false;    ///< the poller reported input that is not read now
     bool is_reading_paused_ = false; ///< by an Upgrade
+    bool is_in_turn_ = false;        ///< an Upgrade is being called in a turn of this connection
+    bool wants_wake_ = false;        ///< an Upgrade has asked for it
     bool close_when_sent_ = false;   ///< by an Upgrade
     bool peer_ended_ = false;
     bool is_draining_ = false;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The input side of a connection. The output side is in connection_output.inl, what every turn
-// ends with in connection_turn.inl.
+// The input side of a connection. What becomes of a request's content is in connection_content.inl,
+// the output side in connection_output.inl, what every turn ends with in connection_turn.inl.
 
 #include "porthole/server/connection.hpp"
 #include "porthole/server/core.hpp"
@@ -32,7 +32,33 @@ PORTHOLE_FN void Exchange::reset() noexcept {
     handler_time = std::chrono::nanoseconds(0);
     content_sent = 0;
     has_request = is_refused = is_over_budget = false;
-    reply.reset();
+    drop_reply();
+    if (intake) {
+        intake->abort();
+        intake.reset();
+    }
+    content_taken = 0;
+    route_id = 0;
+    is_content_unread = false;
+    rewrites = 0;
+    first_method.clear();
+    first_target.clear();
+}
+
+PORTHOLE_FN void Exchange::drop_reply() noexcept {
+    if (reply) {
+        reply->connection = nullptr;
+        reply->peer_gone.store(true);
+        reply.reset();
+    }
+}
+
+PORTHOLE_FN Server& Connection::server() noexcept {
+    return core_.server();
+}
+
+PORTHOLE_FN const Limits& Connection::limits() const noexcept {
+    return core_.limits();
 }
 
 PORTHOLE_FN
@@ -78,16 +104,17 @@ PORTHOLE_FN void Connection::serve(Readiness ready) {
     switch (phase_) {
     case Phase::head:
     case Phase::content:
-        if (!has_output()) {
+    case Phase::deferred:
+    case Phase::sending:
+        if (exchange_ && exchange_->intake && exchange_->intake->refusal != 0) {
+            refuse_rest();
+            if (phase_ != Phase::closed) {
+                send_output();
+            }
+        } else if (wants_input()) {
             read_requests(ready);
         } else if (ready.hangup || ready.error) {
             report_peer_gone(); // and not told again in vain until the answers have left
-        }
-        break;
-    case Phase::deferred:
-    case Phase::sending:
-        if (ready.hangup || ready.error) {
-            report_peer_gone();
         }
         break;
     case Phase::upgraded: read_upgraded(ready); break;
@@ -99,12 +126,12 @@ PORTHOLE_FN void Connection::serve(Readiness ready) {
 
 PORTHOLE_FN bool Connection::wants_input() const noexcept {
     switch (phase_) {
-    case Phase::head:
-    case Phase::content: return !has_output();
+    case Phase::head: return !has_output();
+    case Phase::content: return !has_output() && !is_content_paused();
     case Phase::upgraded: return !is_reading_paused_ && !peer_ended_;
     case Phase::lingering: return true;
+    case Phase::sending: return takes_content() && !is_content_paused();
     case Phase::deferred:
-    case Phase::sending:
     case Phase::closed: return false;
     }
     return false;
@@ -169,7 +196,7 @@ PORTHOLE_FN std::size_t Connection::process(std::string_view bytes) {
     do {
         if (phase_ == Phase::head) {
             used += take_head(bytes.substr(used));
-        } else if (phase_ == Phase::content) {
+        } else if (takes_content() && !is_content_paused()) {
             used += take_content(bytes.substr(used));
         } else {
             break;
@@ -245,14 +272,28 @@ PORTHOLE_FN std::size_t Connection::begin_request(std::string_view bytes) {
         answer();
         return head_size;
     }
-    x.max_content = core_.max_body_bytes(x);
+    const ServerCore::Content content = core_.receive(x);
+    if (phase_ == Phase::closed) {
+        return bytes.size();
+    }
+    if (content == ServerCore::Content::refused) {
+        x.is_content_unread = true;
+        if (x.response.is_deferred) {
+            phase_ = Phase::deferred;
+            keep_head();
+        } else {
+            send_answer();
+        }
+        return bytes.size();
+    }
     const std::string_view rest = bytes.substr(head_size);
     if (head.framing.kind == Framing::Kind::length) {
         if (head.framing.length > x.max_content) {
             refuse(RequestFault::content_too_large);
             return bytes.size();
         }
-        if (head.framing.length <= rest.size()) {
+        const bool is_here = head.framing.length <= rest.size();
+        if (is_here && content == ServerCore::Content::collected) {
             const auto size = static_cast<std::size_t>(head.framing.length);
             x.request.body = rest.substr(0, size);
             answer(); // the exchange may be another's from here on
@@ -261,84 +302,6 @@ PORTHOLE_FN std::size_t Connection::begin_request(std::string_view bytes) {
     }
     keep_head();
     return head_size + begin_content(rest);
-}
-
-PORTHOLE_FN std::size_t Connection::begin_content(std::string_view rest) {
-    Exchange& x = *exchange_;
-    phase_ = Phase::content;
-    phase_began_ = core_.now();
-    received_ = 0;
-    x.content_left = x.parser.head().framing.length;
-    // Once, instead of growing in the middle of a frame; pages that never come cost nothing.
-    constexpr std::uint64_t most = 16 * 1024 * 1024;
-    x.content.reserve(static_cast<std::size_t>(x.content_left < most ? x.content_left : most));
-    if (x.parser.head().expects_continue && rest.empty()) {
-        // RFC 9110 section 10.1.1: only while the client may still be waiting for it.
-        if (!core_.out().append("HTTP/1.1 100 Continue\r\n\r\n")) {
-            close_now();
-        }
-    }
-    return 0;
-}
-
-PORTHOLE_FN std::size_t Connection::take_content(std::string_view bytes) {
-    Exchange& x = *exchange_;
-    if (x.parser.head().framing.kind == Framing::Kind::chunked) {
-        return take_chunked(bytes);
-    }
-    const std::uint64_t here = bytes.size();
-    const auto size = static_cast<std::size_t>(here < x.content_left ? here : x.content_left);
-    if (!add_content(bytes.substr(0, size))) {
-        return bytes.size();
-    }
-    x.content_left -= size;
-    if (x.content_left != 0) {
-        needs_more_ = true;
-        return size;
-    }
-    x.request.body = x.content;
-    answer();
-    return size;
-}
-
-PORTHOLE_FN std::size_t Connection::take_chunked(std::string_view bytes) {
-    Exchange& x = *exchange_;
-    std::size_t used = 0;
-    for (;;) {
-        std::size_t consumed = 0;
-        std::string_view piece;
-        const ParseStatus status = x.chunked.decode(bytes.substr(used), consumed, piece);
-        used += consumed;
-        if (!piece.empty() && !add_content(piece)) {
-            return bytes.size();
-        }
-        if (status == ParseStatus::failed) {
-            refuse(x.chunked.fault());
-            return bytes.size();
-        }
-        if (status == ParseStatus::complete) {
-            x.request.trailer = &x.chunked.trailer();
-            x.request.body = x.content;
-            answer();
-            return used;
-        }
-        if (used == bytes.size()) {
-            needs_more_ = true;
-            return used;
-        }
-    }
-}
-
-/// False when it was too much and has been refused.
-PORTHOLE_FN bool Connection::add_content(std::string_view piece) {
-    Exchange& x = *exchange_;
-    if (piece.size() > x.max_content - x.content.size()) {
-        refuse(RequestFault::content_too_large);
-        return false;
-    }
-    x.content.append(piece);
-    received_ += piece.size();
-    return true;
 }
 
 /// The head outlives the turn: its bytes move into the exchange.
@@ -375,6 +338,10 @@ PORTHOLE_FN void Connection::refuse(RequestFault fault) {
     if (!exchange_) {
         exchange_ = core_.acquire_exchange();
         exchange_->connection = this;
+    }
+    if (phase_ == Phase::sending) {
+        close_now(); // the answer has begun before its content had come
+        return;
     }
     core_.refuse(*exchange_, fault, peer_);
     if (phase_ != Phase::closed) {
@@ -421,8 +388,25 @@ PORTHOLE_FN void Connection::drain_input(Readiness ready) {
     }
 }
 
-PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
+/// In a turn of this connection: what the owner sends leaves behind it.
+template <class Call>
+PORTHOLE_FN void Connection::call_owner(const Call& call) {
     const std::shared_ptr<Upgrade> owner = upgrade_; // a callback may close the connection
+    is_in_turn_ = true;
+    call(*owner);
+    is_in_turn_ = false;
+}
+
+PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
+    if (std::exchange(wants_wake_, false)) {
+        call_owner([](Upgrade& owner) { owner.on_wake(); });
+        if (!wants_wake_) { // else it would keep a tick going that gets nothing done
+            core_.count_work();
+        }
+    }
+    if (phase_ != Phase::upgraded) {
+        return;
+    }
     if (ready.error) {
         close_now();
     } else if (is_reading_paused_ || peer_ended_) {
@@ -430,19 +414,21 @@ PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
             stop_watching(); // reported although it is masked: both directions are closed
         }
     } else if (!in_.is_empty()) {
-        const Buffer held(std::move(in_));
+        Buffer held(std::move(in_));
         core_.count_work();
-        owner->on_data(held.view());
-    } else if ((ready.read || ready.hangup || ready.error) && !peer_ended_) {
+        call_owner([&held](Upgrade& owner) { owner.on_data(held.data(), held.size()); });
+    } else if (ready.read || ready.hangup) {
         const IoResult result =
             transport_->read(core_.read_buffer(), core_.limits().max_read_bytes_per_turn);
         if (result.status == IoStatus::ok) {
             core_.count_in(result.bytes);
-            owner->on_data({core_.read_buffer(), result.bytes});
+            call_owner([this, &result](Upgrade& owner) {
+                owner.on_data(core_.read_buffer(), result.bytes);
+            });
         } else if (result.status == IoStatus::end) {
             peer_ended_ = true;
             core_.count_work();
-            owner->on_end();
+            call_owner([](Upgrade& owner) { owner.on_end(); });
         } else if (result.status == IoStatus::failed) {
             close_now();
         }

@@ -27,7 +27,10 @@ PORTHOLE_FN void Connection::send_answer() {
     AnswerContext context;
     context.is_head = head.method == Method::head; // known even if the rest cannot be read
     context.minor_version = x.has_request ? head.minor_version : 1;
-    context.keep_alive = x.has_request && head.keep_alive && !is_draining_
+    if (phase_ == Phase::content && x.intake) {
+        x.is_content_unread = true; // it may come to its end meanwhile, but who knows
+    }
+    context.keep_alive = x.has_request && head.keep_alive && !is_draining_ && !x.is_content_unread
                          && requests_ < core_.limits().max_requests_per_connection;
     context.defaults = &core_.default_fields();
     AnswerPlan plan;
@@ -126,7 +129,9 @@ PORTHOLE_FN void Connection::send_output() {
             left -= write_some(left);
         } else {
             on_output_sent();
-            return;
+            if (core_.out().is_empty()) {
+                return;
+            } // else on_drain() has sent more
         }
         if (phase_ == Phase::closed) {
             return;
@@ -294,7 +299,9 @@ PORTHOLE_FN BodySource::State Connection::pull_plain(Buffer& out) {
 /// The chunk's head is written right before its bytes once their number is known.
 PORTHOLE_FN BodySource::State Connection::pull_chunk(Buffer& out) {
     constexpr std::size_t capacity = ServerCore::max_piece_bytes;
-    char* into = out.prepare(max_chunk_head_size + capacity + chunk_end.size() + last_chunk.size());
+    char* into = out.prepare(
+        max_chunk_head_size + capacity + chunk_end.size() + last_chunk_begin.size()
+        + chunk_end.size());
     if (into == nullptr) {
         return BodySource::State::failed;
     }
@@ -317,8 +324,12 @@ PORTHOLE_FN BodySource::State Connection::pull_chunk(Buffer& out) {
 }
 
 PORTHOLE_FN void Connection::end_source() {
-    if (source_is_chunked_ && !core_.out().append(last_chunk)) {
-        close_now();
+    if (source_is_chunked_) {
+        const std::string_view trailer = source_->trailer();
+        Buffer& out = core_.out();
+        if (!out.append(last_chunk_begin) || !out.append(trailer) || !out.append(chunk_end)) {
+            close_now();
+        }
     }
     if (source_waker_) {
         *source_waker_ = nullptr;
@@ -328,7 +339,8 @@ PORTHOLE_FN void Connection::end_source() {
 }
 
 PORTHOLE_FN void Connection::on_output_sent() {
-    if (phase_ != Phase::upgraded) {
+    constexpr std::size_t kept_by_upgraded = 4 * 1024; // they send often, and little
+    if (phase_ != Phase::upgraded || out_.capacity() > kept_by_upgraded) {
         out_.release();
     }
     switch (phase_) {
@@ -346,8 +358,7 @@ PORTHOLE_FN void Connection::on_output_sent() {
         if (close_when_sent_) {
             begin_linger();
         } else if (output_moved_) {
-            const std::shared_ptr<Upgrade> owner = upgrade_;
-            owner->on_drain();
+            call_owner([](Upgrade& owner) { owner.on_drain(); });
         }
         break;
     case Phase::head:
@@ -364,7 +375,10 @@ PORTHOLE_FN void Connection::on_output_sent() {
 /// The next request may come.
 PORTHOLE_FN void Connection::finish_answer() {
     note_access(true);
-    core_.release_exchange(std::move(exchange_));
+    core_.release_exchange(std::move(exchange_)); // a source that was not needed tells the program
+    if (phase_ == Phase::closed) {
+        return;
+    }
     phase_ = Phase::head;
     phase_began_ = core_.now();
     needs_more_ = false;
@@ -380,9 +394,16 @@ PORTHOLE_FN void Connection::begin_linger() {
     if (phase_ == Phase::closed) {
         return;
     }
+    abort_intake();
+    if (phase_ == Phase::closed) {
+        return;
+    }
     if (exchange_) {
         note_access(true);
         core_.release_exchange(std::move(exchange_));
+    }
+    if (phase_ == Phase::closed) {
+        return;
     }
     transport_->shut_write();
     phase_ = Phase::lingering;
@@ -403,8 +424,7 @@ PORTHOLE_FN void Connection::begin_upgrade() {
     if (phase_ == Phase::closed) {
         return;
     }
-    const std::shared_ptr<Upgrade> owner = upgrade_;
-    owner->on_open(*this);
+    call_owner([this](Upgrade& owner) { owner.on_open(*this); });
     if (phase_ == Phase::upgraded) {
         core_.make_ready(*this); // for what it has sent, and for what came behind the request
     }
@@ -419,11 +439,11 @@ PORTHOLE_FN void Connection::report_peer_gone() noexcept {
     if (exchange_ && exchange_->reply) {
         exchange_->reply->peer_gone.store(true);
     }
-    if (phase_ == Phase::sending && source_waits_) {
+    if (phase_ == Phase::sending && source_waits_ && !takes_content()) {
         close_now(); // nobody waits for what the source may have some day
         return;
     }
-    if (peer_ended_ && phase_ == Phase::deferred) {
+    if (peer_ended_ && (phase_ == Phase::deferred || is_content_paused())) {
         stop_watching(); // reported again although it is masked: both directions are closed
     }
     peer_ended_ = true;
@@ -446,7 +466,8 @@ PORTHOLE_FN void Connection::note_second_reply() {
 }
 
 PORTHOLE_FN void Connection::complete(ReplyState& reply) {
-    if (phase_ != Phase::deferred) {
+    const bool is_early = phase_ == Phase::content; // its content is still coming
+    if (phase_ != Phase::deferred && !is_early) {
         return;
     }
     Exchange& x = *exchange_;
@@ -471,14 +492,36 @@ PORTHOLE_FN void Connection::complete(ReplyState& reply) {
     finish_turn();
 }
 
+PORTHOLE_FN std::size_t Connection::queued_bytes() const noexcept {
+    return out_.size() + (is_in_turn_ ? core_.out().size() : 0);
+}
+
+/// In a turn of its own it sends through the core's buffer, so that only what the peer does not
+/// take costs it memory.
 PORTHOLE_FN bool Connection::send(std::string_view bytes) {
-    if (phase_ != Phase::upgraded || close_when_sent_
-        || bytes.size() > core_.limits().max_queue_bytes
-        || out_.size() > core_.limits().max_queue_bytes - bytes.size() || !out_.append(bytes)) {
+    const std::size_t most = core_.limits().max_queue_bytes;
+    if (phase_ != Phase::upgraded || close_when_sent_ || bytes.size() > most
+        || queued_bytes() > most - bytes.size()) {
+        return false;
+    }
+    if (is_in_turn_ && core_.out().append(bytes)) {
+        return true;
+    }
+    if (is_in_turn_) {
+        keep_unsent();
+    }
+    if (phase_ != Phase::upgraded || !out_.append(bytes)) {
         return false;
     }
     core_.make_ready(*this);
     return true;
+}
+
+PORTHOLE_FN void Connection::wake() {
+    if (phase_ == Phase::upgraded) {
+        wants_wake_ = true;
+        core_.make_ready(*this);
+    }
 }
 
 PORTHOLE_FN void Connection::pause_reading(bool is_paused) {

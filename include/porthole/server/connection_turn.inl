@@ -56,16 +56,19 @@ PORTHOLE_FN TimePoint Connection::phase_deadline() const noexcept {
             return phase_began_ + limits.head_timeout;
         }
         return phase_began_ + limits.idle_timeout;
-    case Phase::content: {
-        if (has_output()) {
+    case Phase::content:
+        if (has_output() || is_content_paused()) {
             return never;
         }
         return phase_began_ + limits.body_grace + time_earned(limits, received_);
-    }
+    case Phase::sending:
+        if (!takes_content() || is_content_paused()) {
+            return never;
+        }
+        return phase_began_ + limits.body_grace + time_earned(limits, received_);
     case Phase::lingering: return phase_began_ + limits.linger_timeout;
     case Phase::upgraded: return owner_deadline_;
     case Phase::deferred:
-    case Phase::sending:
     case Phase::closed: return never;
     }
     return never;
@@ -125,13 +128,15 @@ PORTHOLE_FN void Connection::on_deadline() {
         break;
     case Phase::upgraded: {
         owner_deadline_ = never;
-        const std::shared_ptr<Upgrade> owner = upgrade_;
-        owner->on_deadline();
+        call_owner([](Upgrade& owner) { owner.on_deadline(); });
         break;
     }
     case Phase::lingering: close_now(); return;
-    case Phase::deferred:
     case Phase::sending:
+        core_.note_timeout(describe(RequestFault::content_timeout), peer_);
+        close_now(); // the answer has begun before its content had come
+        break;
+    case Phase::deferred:
     case Phase::closed: break;
     }
     if (phase_ != Phase::closed && (has_output() || close_when_sent_)) {
@@ -192,7 +197,13 @@ PORTHOLE_FN void Connection::begin_drain() {
     if (is_idle()) {
         close_now();
     } else if (phase_ == Phase::upgraded) {
-        close();
+        const std::shared_ptr<Upgrade> owner = upgrade_;
+        PORTHOLE_TRY {
+            owner->on_stop(*this);
+        }
+        PORTHOLE_CATCH_ALL {
+            close_now();
+        }
     }
 }
 
@@ -207,6 +218,7 @@ PORTHOLE_FN void Connection::close_now() noexcept {
     if (source_waker_) {
         *source_waker_ = nullptr;
     }
+    core_.bury(*this); // before the program is told, which may destroy the server
     if (exchange_ && has_answer_) {
         note_access(false);
     }
@@ -220,7 +232,7 @@ PORTHOLE_FN void Connection::close_now() noexcept {
         }
         PORTHOLE_CATCH_ALL {}
     }
-    core_.bury(*this);
+    abort_intake();
 }
 
 } // namespace detail

@@ -83,6 +83,24 @@ private:
     Mailbox& mailbox_;
 };
 
+/// A call that is still to come. Shared with its handle.
+class TimerEntry final : public TimedTask {
+public:
+    TimerEntry(ServerCore& core, std::function<void()> task)
+        : core_(core), task_(std::move(task)) {}
+    void on_deadline() override;
+    void drop() noexcept override {
+        unlink();
+        task_ = nullptr;
+    }
+    void keep_alive(std::weak_ptr<TimerEntry> self) { self_ = std::move(self); }
+
+private:
+    ServerCore& core_; ///< which makes the call; a handle may outlive it
+    std::function<void()> task_;
+    std::weak_ptr<TimerEntry> self_; ///< so that the call may drop its own handle
+};
+
 class ServerCore {
 public:
     explicit ServerCore(Options options);
@@ -117,6 +135,7 @@ public:
     std::string token();
     bool may_accept() noexcept;
     void note_exhausted() noexcept;
+    std::shared_ptr<TimerEntry> call_after(Duration delay, std::function<void()> task);
     void add_watch(WatchEntry& entry) noexcept { watches_.push_back(entry); }
 
     // dispatch.inl: from a request to its answer
@@ -126,12 +145,27 @@ public:
     void finish_response(Exchange& x);
     void refuse(Exchange& x, RequestFault fault, std::string_view peer);
     void refuse_overload(Exchange& x, std::string_view peer);
-    std::uint64_t max_body_bytes(Exchange& x);
     /// The guard. False when the request goes no further: x then holds the answer.
     bool admit(Exchange& x, const Entrance& entrance);
     bool has_access_log() const noexcept { return options_.access_log != nullptr; }
     void note_access(const Exchange& x, bool is_complete);
     std::shared_ptr<ReplyState> defer(Exchange& x);
+    /// rewrite.inl: makes it a request for `target` of this server, and handles that.
+    void rewrite(Exchange& x, std::string_view target);
+    /// What becomes of a request's content.
+    enum class Content : unsigned char {
+        collected, ///< in x.content, x.max_content at the most
+        streamed,  ///< x.intake takes it
+        refused,   ///< x holds the answer, and the content is not read
+    };
+    Content receive(Exchange& x);
+    /// False when the sink threw: x then holds the answer, which is still to be finished, and no
+    /// sink any more.
+    bool give(Exchange& x, std::string_view piece);
+    /// The content has ended behind an answer that was begun before.
+    void end_content(Exchange& x);
+    /// A sink takes no more: x then holds the answer.
+    void answer_refusal(Exchange& x);
     void set_error_page(Handler page);
 
     // What connections use.
@@ -166,7 +200,12 @@ public:
     const DefaultFields& default_fields() noexcept;
     std::unique_ptr<Exchange> acquire_exchange();
     void release_exchange(std::unique_ptr<Exchange> exchange) noexcept;
-    void make_ready(Pollable& item) noexcept { ready_.push_back(item); }
+    /// One that waits for its turn already keeps its place: asking again must not cost it its turn.
+    void make_ready(Pollable& item) noexcept {
+        if (!item.is_linked()) {
+            ready_.push_back(item);
+        }
+    }
     void note_idle(Connection& connection) noexcept { idle_.push_back(connection); }
     void bury(Connection& connection) noexcept;
 
@@ -189,6 +228,7 @@ private:
     Duration time_to_next_deadline() noexcept;
     void read_mail();
     void expire_timers();
+    Duration allowed_gap() const noexcept;
     void read_clock_after_gap() noexcept;
     void begin_stop();
     void finish_stop();
@@ -211,6 +251,10 @@ private:
     bool run_before_hooks(
         const RouteScope* scope, Exchange& x, const Request& request, Response& response);
     void make_error(Exchange& x, int status, std::string_view sentence);
+    std::uint64_t max_content(const Route* route) const noexcept;
+    bool open_intake(Exchange& x);
+    void end_intake(Exchange& x, const Request& request, Response& response);
+    RequestFault show_rewritten(Exchange& x, std::string_view target);
     void answer_login(Exchange& x);
     void answer_preflight(Exchange& x);
     void show_nothing(Exchange& x, std::string_view peer) noexcept;

@@ -109,15 +109,17 @@ PORTHOLE_FN TimePoint ServerCore::read_clock(Duration longest) noexcept {
 
 /// The first reading of a tick: a host that asked for next_deadline() may have slept until then.
 PORTHOLE_FN void ServerCore::read_clock_after_gap() noexcept {
-    const Duration most = limits().max_tick_gap;
-    Duration allowed = most;
-    if (promised_ == never) {
-        allowed = (Duration::max)();
-    } else if (promised_ > clock_) {
-        allowed = promised_ - clock_ + most;
-    }
+    const Duration allowed = allowed_gap();
     promised_ = (TimePoint::min)();
     read_clock(allowed);
+}
+
+PORTHOLE_FN Duration ServerCore::allowed_gap() const noexcept {
+    const Duration most = limits().max_tick_gap;
+    if (promised_ == never) {
+        return (Duration::max)();
+    }
+    return promised_ > clock_ ? promised_ - clock_ + most : most;
 }
 
 /// False when it is called from inside a tick, which would hand one connection's buffers to
@@ -416,7 +418,7 @@ PORTHOLE_FN void ServerCore::begin_stop() {
         rest.splice_back(*list);
         while (Connection* connection = rest.front()) {
             list->push_back(*connection);
-            connection->begin_drain();
+            is_shut_down_ ? connection->close_now() : connection->begin_drain();
         }
     }
 }

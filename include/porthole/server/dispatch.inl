@@ -47,10 +47,7 @@ PORTHOLE_FN bool ServerCore::run_user_code(Exchange& x, const Step& step) {
     if (has_ended) {
         return true;
     }
-    if (x.reply) { // deferred before it threw: the Reply no longer answers this request
-        x.reply->connection = nullptr;
-        x.reply.reset();
-    }
+    x.drop_reply(); // deferred before it threw: the Reply no longer answers this request
     x.response.reset();
     x.response.status = 500;
     x.response.body = "500 Internal Server Error\n";
@@ -90,9 +87,13 @@ inline bool asks_for_upgrade(const Request& request, std::string_view protocol) 
 PORTHOLE_FN void ServerCore::handle_steps(Exchange& x) {
     const Request request(x.request);
     Response response(x.response);
-    x.scope = &router_->root();
-    if (run_before_hooks(x.scope, x, request, response)) {
-        run_route(x, request, response);
+    if (x.intake) { // whose hooks have run at the head
+        end_intake(x, request, response);
+    } else {
+        x.scope = &router_->root();
+        if (run_before_hooks(x.scope, x, request, response)) {
+            run_route(x, request, response);
+        }
     }
     if (x.response.upgrade && !asks_for_upgrade(request, x.response.upgrade_protocol)) {
         const std::string protocol = std::move(x.response.upgrade_protocol);
@@ -119,7 +120,16 @@ PORTHOLE_FN void ServerCore::run_route(Exchange& x, const Request& request, Resp
         return;
     }
     router_->enter(x.scope);
-    if (route->mount) {
+    if (route->stream_handler) {
+        x.intake = route->stream_handler(request).intake(); // of no content
+        x.route_id = route->id;
+        if (x.intake->on_head && x.intake->refusal == 0 && !is_shut_down_) {
+            x.intake->on_head(request);
+        }
+        if (!is_shut_down_) {
+            end_intake(x, request, response);
+        }
+    } else if (route->mount) {
         route->mount->handle(request, response);
     } else {
         route->handler(request, response);
@@ -290,7 +300,10 @@ PORTHOLE_FN void ServerCore::note_access(const Exchange& x, bool is_complete) {
     AccessRecord record;
     record.time = clock_source_->wall_time();
     record.peer = request.peer();
-    record.method = x.has_request ? request.method_name() : std::string_view();
+    const bool is_rewritten = x.rewrites != 0;
+    record.method = is_rewritten    ? std::string_view(x.first_method)
+                    : x.has_request ? request.method_name()
+                                    : std::string_view();
     record.http_version = request.http_version();
     record.status = x.response.status;
     record.content_bytes = x.content_sent;
@@ -299,7 +312,9 @@ PORTHOLE_FN void ServerCore::note_access(const Exchange& x, bool is_complete) {
     record.handler_time = x.handler_time;
     record.is_over_budget = x.is_over_budget;
     PORTHOLE_TRY {
-        const std::string target = x.has_request ? redact_token(request.target()) : std::string();
+        const std::string_view asked = is_rewritten ? x.first_target : request.target();
+        const std::string target =
+            x.has_request || is_rewritten ? redact_token(asked) : std::string();
         record.target = target;
         options_.access_log(record);
     }
@@ -315,6 +330,14 @@ PORTHOLE_FN void ServerCore::show_nothing(Exchange& x, std::string_view peer) no
 }
 
 PORTHOLE_FN void ServerCore::refuse(Exchange& x, RequestFault fault, std::string_view peer) {
+    x.drop_reply();
+    if (const std::shared_ptr<BodyIntake> intake = std::move(x.intake)) {
+        x.intake.reset();
+        intake->abort();
+    }
+    if (is_shut_down_) {
+        return;
+    }
     if (!x.has_request) {
         show_nothing(x, peer);
     }
@@ -335,10 +358,7 @@ PORTHOLE_FN void ServerCore::refuse_overload(Exchange& x, std::string_view peer)
 }
 
 /// The route's own bound, else that of the innermost group that has one, else the server's.
-PORTHOLE_FN std::uint64_t ServerCore::max_body_bytes(Exchange& x) {
-    const Request request(x.request);
-    const Route* route = router_->match(x.request, host_for_routing(request));
-    x.request.parameters.clear(); // their names live in the route, which may go meanwhile
+PORTHOLE_FN std::uint64_t ServerCore::max_content(const Route* route) const noexcept {
     if (route == nullptr) {
         return limits().max_body_bytes;
     }
@@ -350,7 +370,147 @@ PORTHOLE_FN std::uint64_t ServerCore::max_body_bytes(Exchange& x) {
             return *scope->max_body_bytes;
         }
     }
-    return limits().max_body_bytes;
+    return route->takes_streams() ? limits().max_streamed_body_bytes : limits().max_body_bytes;
+}
+
+PORTHOLE_FN ServerCore::Content ServerCore::receive(Exchange& x) {
+    const Request request(x.request);
+    const Route* route = router_->match(x.request, host_for_routing(request));
+    x.max_content = max_content(route);
+    x.request.parameters.clear(); // their names live in the route, which may go meanwhile
+    const Framing& framing = x.request.head->framing;
+    const bool is_too_large =
+        framing.kind == Framing::Kind::length && framing.length > x.max_content;
+    if (route == nullptr || is_too_large || !route->takes_streams()) {
+        return Content::collected;
+    }
+    x.response.exchange = &x;
+    bool goes_on = false;
+    const bool has_ended = run_user_code(x, [&] { goes_on = open_intake(x); });
+    x.request.parameters.clear();
+    if (goes_on) {
+        return Content::streamed;
+    }
+    if (!has_ended) {
+        x.is_refused = true;
+    }
+    if (x.response.upgrade) { // what comes next is content, not the other protocol
+        make_error(x, 400, "A request that asks for another protocol has no content here.");
+    }
+    if (!x.response.is_deferred && !is_shut_down_) {
+        finish_response(x);
+    }
+    return Content::refused;
+}
+
+/// Asks the route where the content goes. False when the request goes no further.
+PORTHOLE_FN bool ServerCore::open_intake(Exchange& x) {
+    const Request request(x.request);
+    Response response(x.response);
+    x.scope = &router_->root();
+    if (!run_before_hooks(x.scope, x, request, response)) {
+        return false;
+    }
+    Route* route = router_->match(x.request, host_for_routing(request));
+    if (route == nullptr || !route->takes_streams()) { // a hook has changed the routes
+        answer_unrouted(x, request, response);
+        return false;
+    }
+    router_->enter(*route);
+    x.scope = route->scope;
+    x.route_id = route->id;
+    const bool has_own_hooks = x.scope != &router_->root();
+    if (has_own_hooks && !run_before_hooks(x.scope, x, request, response)) {
+        return false;
+    }
+    router_->enter(x.scope);
+    x.response.is_touched = false; // a hook's fields are no answer
+    const BodySink sink =
+        route->mount ? route->mount->receive(request, response) : route->stream_handler(request);
+    const std::shared_ptr<BodyIntake>& intake = sink.intake();
+    const bool is_answered = x.response.is_touched && !x.response.is_deferred;
+    if (intake->on_head && intake->refusal == 0 && !is_answered && !is_shut_down_) {
+        intake->on_head(request);
+    }
+    if (intake->refusal != 0 || is_answered || is_shut_down_) {
+        intake->abort();
+        if (intake->refusal != 0 && !is_shut_down_) {
+            x.drop_reply();
+            make_error(x, intake->refusal, intake->refusal_sentence);
+        }
+        return false;
+    }
+    x.max_content = intake->max_bytes < x.max_content ? intake->max_bytes : x.max_content;
+    x.intake = intake;
+    x.intake->connection = x.connection;
+    return true;
+}
+
+PORTHOLE_FN bool ServerCore::give(Exchange& x, std::string_view piece) {
+    const std::shared_ptr<BodyIntake> intake = x.intake;
+    if (!intake->on_data) {
+        return true;
+    }
+    std::function<void(std::string_view)> take = std::move(intake->on_data);
+    const bool has_ended = run_user_code(x, [&] { take(piece); });
+    if (has_ended) {
+        if (!intake->is_over) { // else it has ended itself, while it ran
+            intake->on_data = std::move(take);
+        }
+        return !is_shut_down_;
+    }
+    x.intake.reset();
+    intake->abort();
+    x.is_refused = true;
+    return false;
+}
+
+PORTHOLE_FN void ServerCore::end_intake(Exchange& x, const Request& request, Response& response) {
+    const std::shared_ptr<BodyIntake> intake = std::move(x.intake);
+    x.intake.reset();
+    const Route* route = router_->match(x.request, host_for_routing(request));
+    if (route != nullptr && route->id == x.route_id) {
+        router_->enter(*route);
+    } else {
+        x.request.parameters.clear(); // it has gone meanwhile
+    }
+    if (intake->refusal != 0) {
+        intake->abort();
+        if (!is_shut_down_) {
+            make_error(x, intake->refusal, intake->refusal_sentence);
+        }
+        return;
+    }
+    const Handler answer = std::move(intake->on_end);
+    intake->forget();
+    if (answer) {
+        answer(request, response);
+    } else if (!x.response.is_deferred) {
+        response.no_content();
+    }
+}
+
+PORTHOLE_FN void ServerCore::end_content(Exchange& x) {
+    ResponseParts unused;
+    unused.is_deferred = true;
+    run_user_code(x, [&] {
+        const Request request(x.request);
+        Response response(unused);
+        end_intake(x, request, response);
+    });
+}
+
+PORTHOLE_FN void ServerCore::answer_refusal(Exchange& x) {
+    const std::shared_ptr<BodyIntake> intake = std::move(x.intake);
+    x.intake.reset();
+    x.drop_reply();
+    intake->abort();
+    if (is_shut_down_) {
+        return;
+    }
+    make_error(x, intake->refusal, intake->refusal_sentence);
+    finish_response(x);
+    x.response.must_close = true;
 }
 
 PORTHOLE_FN std::shared_ptr<ReplyState> ServerCore::defer(Exchange& x) {

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What users and extensions give to the server: functions that answer, hooks around them, and
-// mounts, which answer everything below a prefix. All of it runs on the thread that ticks, and
-// nowhere else.
+// What users and extensions give to the server: functions that answer, and hooks around them. All
+// of it runs on the thread that ticks, and nowhere else.
 
-#include "porthole/base/error.hpp"
 #include "porthole/http/request.hpp"
 #include "porthole/http/response.hpp"
 
@@ -25,19 +23,5 @@ enum class Next : unsigned char {
 using BeforeHook = std::function<Next(const Request&, Response&)>;
 /// Sees each answer before it is sent, and may still change it.
 using AfterHook = std::function<void(const Request&, Response&)>;
-
-/// Answers everything below a prefix: files, CGI, a proxy, a user's own module. Owned by the
-/// server; destroyed by Server::unmount() or with the server.
-class Mount {
-public:
-    virtual ~Mount() = default;
-    /// Called once by Server::mount(), which hands an error on to its caller and drops the mount.
-    virtual Error attach(Server& server) {
-        static_cast<void>(server);
-        return {};
-    }
-    /// Any method; Request::mount_path() is the path below the prefix.
-    virtual void handle(const Request& request, Response& response) = 0;
-};
 
 PORTHOLE_NAMESPACE_END

@@ -47,6 +47,13 @@ public:
     void json(std::string_view bytes);
     void redirect(std::string_view location, int code = 302);
     void no_content();
+    /// As Response::fail(): forgets what was set.
+    void fail(int code, std::string_view sentence);
+    /// Answers as a GET of `target`, a path of this server with perhaps a query, would be answered:
+    /// hooks, routes and handlers see the same request with that target, and HEAD stays HEAD. The
+    /// guard has let it in before. At most eight in a row, then 500. Ticking thread or not, it runs
+    /// inside tick().
+    void rewrite(std::string_view target);
     /// Sends what status() and header() have set, without content.
     void finish();
 

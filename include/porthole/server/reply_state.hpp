@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <memory>
+#include <string_view>
 
 PORTHOLE_NAMESPACE_BEGIN
 
@@ -37,6 +38,8 @@ public:
     bool claim() noexcept { return !state_->is_finished.exchange(true); }
     /// Sends what stands in parts.
     void deliver();
+    /// Sends the answer of another target.
+    void deliver_rewritten(std::string_view target);
     /// Somebody finished a second time: says so in the log.
     void report_repetition();
 

@@ -7,7 +7,9 @@
 // nothing in steady state.
 
 #include "porthole/http/request.hpp"
+#include "porthole/server/body_sink.hpp"
 #include "porthole/server/handler.hpp"
+#include "porthole/server/mount.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -49,7 +51,11 @@ struct Route {
     std::string method_name; ///< empty: any method
     std::vector<std::string> names;
     Handler handler;
+    StreamHandler stream_handler; ///< of a route that takes its content as it comes, instead
     std::unique_ptr<Mount> mount; ///< of a mount, instead of handler
+    bool takes_streams() const noexcept {
+        return stream_handler != nullptr || (mount && mount->takes_streams());
+    }
     RouteScope* scope = nullptr;
     RouteNode* node = nullptr; ///< where it ends
     std::optional<std::uint64_t> max_body_bytes;

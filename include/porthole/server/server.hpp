@@ -24,8 +24,12 @@
 #include "porthole/os/poller.hpp"
 #include "porthole/os/transport.hpp"
 #include "porthole/server/access_record.hpp"
+#include "porthole/server/body_sink.hpp"
 #include "porthole/server/guard.hpp"
 #include "porthole/server/handler.hpp"
+#include "porthole/server/mount.hpp"
+#include "porthole/server/task_poster.hpp"
+#include "porthole/server/timer.hpp"
 #include "porthole/server/watch.hpp"
 
 #include <chrono>
@@ -105,7 +109,7 @@ public:
     /// Takes the route out and destroys its handler: at once, or, when it is running, as soon as it
     /// returns.
     void remove();
-    /// This route's own Limits::max_body_bytes.
+    /// This route's own Limits::max_body_bytes, or max_streamed_body_bytes.
     RouteHandle& max_body_bytes(std::uint64_t bytes);
     /// False for a pattern that could not be parsed, and after remove().
     bool is_valid() const noexcept;
@@ -131,6 +135,13 @@ public:
     RouteHandle del(std::string_view pattern, Handler handler);
     RouteHandle route(std::string_view method_name, std::string_view pattern, Handler handler);
 
+    /// Routes that take their content as it comes, and decide at the head whether they want it.
+    RouteHandle post_stream(std::string_view pattern, StreamHandler handler);
+    RouteHandle put_stream(std::string_view pattern, StreamHandler handler);
+    RouteHandle patch_stream(std::string_view pattern, StreamHandler handler);
+    RouteHandle
+    route_stream(std::string_view method_name, std::string_view pattern, StreamHandler handler);
+
     /// Gives everything below `prefix`, and `prefix` itself, to `mount`. Routes beat mounts; a
     /// longer prefix beats a shorter one.
     Error mount(std::string_view prefix, std::unique_ptr<Mount> mount);
@@ -147,7 +158,7 @@ public:
     /// Runs behind the handlers of this group, in the order added, inner groups first. The server's
     /// own see every answer, the library's error pages included.
     void after(AfterHook hook);
-    /// Limits::max_body_bytes for the routes of this group.
+    /// Limits::max_body_bytes, and max_streamed_body_bytes, for the routes of this group.
     Group& max_body_bytes(std::uint64_t bytes);
     /// Removes all routes, mounts and hooks of this group and the groups within: hot reload.
     void clear();
@@ -213,6 +224,12 @@ public:
     using Group::post;
     /// Runs `task` inside the next tick and wakes a waiting server. Any thread.
     void post(std::function<void()> task);
+    /// What posts to this server, for threads and objects that may outlive it. Any thread.
+    TaskPoster poster() const;
+    /// Calls `task` inside a tick once `delay` has passed, in the server's time, which stands still
+    /// while the program does: never early, and late by less than 128 ms when it is ticked that
+    /// often. Timers of about the same time are called in no particular order.
+    TimerHandle call_after(Duration delay, std::function<void()> task);
     /// Watches a descriptor and calls back inside tick().
     Error watch(NativeHandle handle, Interest interest, WatchCallback callback, WatchHandle& watch);
 

@@ -47,22 +47,61 @@ PORTHOLE_FN bool RouteHandle::is_valid() const noexcept {
     return router && router->find(id_) != nullptr;
 }
 
+namespace detail {
+
+/// Null, with a word in the log, for a route that cannot be.
+inline Route* add_route(
+    ServerCore& core, RouteScope& scope, std::string_view method_name, std::string_view pattern,
+    bool has_handler) {
+    Error error;
+    Route* route = core.router().add(scope, method_name, pattern, error);
+    PORTHOLE_ASSERT(route != nullptr && has_handler, "a route has a valid pattern and a handler");
+    if (route == nullptr) {
+        core.log(LogLevel::error, LogId::bad_pattern, error.message());
+        return nullptr;
+    }
+    if (!has_handler) {
+        core.router().remove(route->id);
+        core.log(LogLevel::error, LogId::bad_pattern, "A route without a handler was not added.");
+        return nullptr;
+    }
+    return route;
+}
+
+} // namespace detail
+
 PORTHOLE_FN RouteHandle
 Group::route(std::string_view method_name, std::string_view pattern, Handler handler) {
-    Error error;
-    detail::Route* route = core_->router().add(*scope_, method_name, pattern, error);
-    PORTHOLE_ASSERT(route != nullptr && handler, "a route has a valid pattern and a handler");
+    detail::Route* route =
+        detail::add_route(*core_, *scope_, method_name, pattern, handler != nullptr);
     if (route == nullptr) {
-        core_->log(LogLevel::error, LogId::bad_pattern, error.message());
-        return {};
-    }
-    if (!handler) {
-        core_->router().remove(route->id);
-        core_->log(LogLevel::error, LogId::bad_pattern, "A route without a handler was not added.");
         return {};
     }
     route->handler = std::move(handler);
     return RouteHandle(core_->shared_router(), route->id);
+}
+
+PORTHOLE_FN RouteHandle
+Group::route_stream(std::string_view method_name, std::string_view pattern, StreamHandler handler) {
+    detail::Route* route =
+        detail::add_route(*core_, *scope_, method_name, pattern, handler != nullptr);
+    if (route == nullptr) {
+        return {};
+    }
+    route->stream_handler = std::move(handler);
+    return RouteHandle(core_->shared_router(), route->id);
+}
+
+PORTHOLE_FN RouteHandle Group::post_stream(std::string_view pattern, StreamHandler handler) {
+    return route_stream("POST", pattern, std::move(handler));
+}
+
+PORTHOLE_FN RouteHandle Group::put_stream(std::string_view pattern, StreamHandler handler) {
+    return route_stream("PUT", pattern, std::move(handler));
+}
+
+PORTHOLE_FN RouteHandle Group::patch_stream(std::string_view pattern, StreamHandler handler) {
+    return route_stream("PATCH", pattern, std::move(handler));
 }
 
 PORTHOLE_FN RouteHandle Group::get(std::string_view pattern, Handler handler) {
@@ -216,6 +255,15 @@ Server::watch(NativeHandle handle, Interest interest, WatchCallback callback, Wa
     Error error = core_->watch(handle, interest, std::move(callback), entry);
     watch = WatchHandle(std::move(entry));
     return error;
+}
+
+PORTHOLE_FN TaskPoster Server::poster() const {
+    return TaskPoster(core_->mailbox());
+}
+
+PORTHOLE_FN TimerHandle Server::call_after(Duration delay, std::function<void()> task) {
+    PORTHOLE_ASSERT(task, "a task is a function");
+    return task ? TimerHandle(core_->call_after(delay, std::move(task))) : TimerHandle();
 }
 
 PORTHOLE_FN NativeHandle Server::native_handle() const noexcept {

@@ -14,8 +14,10 @@ PORTHOLE_NAMESPACE_BEGIN
 /// thread only.
 class UpgradeLink {
 public:
-    /// Queues bytes; they leave within this tick when the peer takes them. False, and nothing is
-    /// queued, when Limits::max_queue_bytes would be passed or the connection is closing.
+    /// Queues bytes; they leave within this tick when the peer takes them, and cost the connection
+    /// no memory when that is at once and they are sent from inside one of the owner's own
+    /// callbacks. False, and nothing is queued, when Limits::max_queue_bytes would be passed or the
+    /// connection is closing.
     virtual bool send(std::string_view bytes) = 0;
     /// What the peer has not taken yet.
     virtual std::size_t queued_bytes() const noexcept = 0;
@@ -27,6 +29,9 @@ public:
     virtual void abort() = 0;
     /// on_deadline() is called when it passes; never means never.
     virtual void set_deadline(TimePoint deadline) = 0;
+    /// Asks for on_wake(), in a turn of the connection's own: work that concerns many connections
+    /// is so cut into units of the budget.
+    virtual void wake() = 0;
     /// The server's time, which stands still while the program does.
     virtual TimePoint now() const noexcept = 0;
     virtual std::string_view peer() const noexcept = 0;
@@ -42,11 +47,17 @@ public:
     virtual ~Upgrade() = default;
     /// Once, behind the 101.
     virtual void on_open(UpgradeLink& link) = 0;
-    /// Bytes of the peer, valid for the call; all of them count as taken.
-    virtual void on_data(std::string_view bytes) = 0;
+    /// Bytes of the peer, valid for the call; all of them count as taken. The owner may change them
+    /// in place.
+    virtual void on_data(char* bytes, std::size_t size) = 0;
     /// The queue has become empty after it had not been.
     virtual void on_drain() {}
     virtual void on_deadline() {}
+    /// UpgradeLink::wake() was called; several calls may become one.
+    virtual void on_wake() {}
+    /// The server stops: say goodbye and UpgradeLink::close(), within Limits::stop_grace. Without
+    /// this the link is closed at once.
+    virtual void on_stop(UpgradeLink& link) { link.close(); }
     /// The peer has finished sending. The connection stays open for sending until the owner closes
     /// it.
     virtual void on_end() = 0;

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT
+
+// An Upgrade's own turns: on_wake(), and what is sent inside and outside of them, which must reach
+// its own peer, in order, and nobody else's.
+
+#include "support/counting_transport.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+using namespace std::chrono_literals;
+using porthole::ManualClock;
+using porthole::Request;
+using porthole::Response;
+using porthole::Server;
+using porthole::UpgradeLink;
+using porthole_test::get;
+using porthole_test::options;
+using porthole_test::Peer;
+
+namespace {
+
+/// Calls what the test has set.
+class Owner final : public porthole::Upgrade {
+public:
+    using Call = std::function<void(UpgradeLink&)>;
+    void on_open(UpgradeLink& opened) override {
+        link = &opened;
+        run(when_open);
+    }
+    void on_data(char* bytes, std::size_t size) override {
+        data.append(bytes, size);
+        run(when_data);
+    }
+    void on_drain() override {
+        ++drains;
+        run(when_drained);
+    }
+    void on_deadline() override { run(when_due); }
+    void on_stop(UpgradeLink& stopped) override {
+        run(when_stopped);
+        if (link != nullptr) {
+            stopped.close();
+        }
+    }
+    void on_wake() override {
+        ++wakes;
+        run(when_woken);
+    }
+    void on_end() override { link->close(); }
+    void on_close() override { link = nullptr; }
+    void run(const Call& call) {
+        if (call && link != nullptr) {
+            call(*link);
+        }
+    }
+
+    UpgradeLink* link = nullptr;
+    std::string data;
+    int wakes = 0;
+    int drains = 0;
+    Call when_open, when_data, when_drained, when_due, when_woken, when_stopped;
+};
+
+struct WakeWorld {
+    ManualClock clock;
+    std::shared_ptr<Owner> a = std::make_shared<Owner>();
+    std::shared_ptr<Owner> b = std::make_shared<Owner>();
+    std::unique_ptr<Server> server;
+
+    explicit WakeWorld(std::size_t max_queue_bytes = 1024 * 1024) {
+        porthole::Options made = options(clock);
+        made.limits.max_queue_bytes = max_queue_bytes;
+        server = std::make_unique<Server>(std::move(made));
+        server->get("/a", [this](const Request&, Response& r) { r.upgrade("test", a); });
+        server->get("/b", [this](const Request&, Response& r) { r.upgrade("test", b); });
+        server->get("/", [](const Request&, Response& r) { r.text("hello"); });
+    }
+    static void open(Peer& peer, std::string_view path) {
+        const std::string request = get(path, "Connection: Upgrade\r\nUpgrade: test\r\n");
+        std::string_view rest = request;
+        for (int i = 0; i < 20; ++i) {
+            rest.remove_prefix(peer.send(rest));
+            peer.tick();
+        }
+        const std::size_t end = peer.received.find("\r\n\r\n");
+        REQUIRE(end != std::string::npos);
+        peer.received.erase(0, end + 4);
+    }
+};
+
+} // namespace
+
+TEST_CASE("upgrade: what on_drain sends reaches its own peer and nobody else") {
+    WakeWorld world;
+    Peer peer(*world.server);
+    Peer other(*world.server);
+    WakeWorld::open(peer, "/a");
+    world.a->drains = 0;
+    world.a->when_drained = [&world](UpgradeLink& link) {
+        if (world.a->drains <= 3) {
+            CHECK(link.send("drained "));
+        }
+    };
+    world.a->when_data = [](UpgradeLink& link) {
+        CHECK(link.send("data "));
+    };
+    peer.send("x");
+    other.send(get("/"));
+    peer.tick(3);
+    other.take();
+    CHECK(peer.received == "data drained drained drained ");
+    CHECK(other.answers().at(0).body == "hello");
+    CHECK(other.received.empty());
+}
+
+TEST_CASE("upgrade: on_drain that always sends shares the tick with others") {
+    WakeWorld world;
+    Peer peer(*world.server, 1024 * 1024);
+    Peer other(*world.server);
+    WakeWorld::open(peer, "/a");
+    world.a->when_drained = [&world](UpgradeLink& link) {
+        world.clock.advance(10us);
+        CHECK(link.send("x"));
+    };
+    world.a->link->send("x");
+    other.send(get("/"));
+    for (int i = 0; i < 5; ++i) {
+        const int before = world.a->drains;
+        CHECK(world.server->tick(1ms).more);
+        CHECK(world.a->drains - before <= 110);
+    }
+    other.take();
+    CHECK(other.answers().size() == 1);
+}
+
+TEST_CASE("upgrade: woken from anywhere, on_wake comes once, inside a tick") {
+    WakeWorld world;
+    Peer peer(*world.server);
+    Peer other(*world.server);
+    WakeWorld::open(peer, "/a");
+    WakeWorld::open(other, "/b");
+    world.a->when_woken = [](UpgradeLink& link) {
+        CHECK(link.send("woken "));
+    };
+    world.a->link->wake();
+    world.a->link->wake();
+    CHECK(world.a->wakes == 0);
+    peer.tick();
+    CHECK(world.a->wakes == 1);
+    world.server->post([&world] { world.a->link->wake(); });
+    peer.tick();
+    CHECK(world.a->wakes == 2);
+    world.b->when_data = [&world](UpgradeLink&) {
+        world.a->link->wake();
+    };
+    other.send("x");
+    peer.tick(); // the same tick
+    CHECK(world.a->wakes == 3);
+    CHECK(peer.received == "woken woken woken ");
+    CHECK(other.received.empty());
+    peer.tick();
+    CHECK(world.a->wakes == 3);
+}
+
+TEST_CASE("upgrade: a wake-up for a server that waits ends the waiting") {
+    Server server(options());
+    const auto owner = std::make_shared<Owner>();
+    server.get("/a", [&](const Request&, Response& r) { r.upgrade("test", owner); });
+    Peer peer(server);
+    WakeWorld::open(peer, "/a");
+    owner->link->wake();
+    const auto began = std::chrono::steady_clock::now();
+    server.wait(5s);
+    CHECK(owner->wakes == 1);
+    CHECK(std::chrono::steady_clock::now() - began < 4s);
+}
+
+TEST_CASE("upgrade: on_wake that asks for itself again does not hold the tick") {
+    WakeWorld world;
+    Peer peer(*world.server);
+    WakeWorld::open(peer, "/a");
+    world.a->when_woken = [](UpgradeLink& link) {
+        link.wake();
+    };
+    world.a->link->wake();
+    for (int tick = 1; tick <= 3; ++tick) {
+        const int before = world.a->wakes;
+        CHECK(world.server->tick(1s).more); // in virtual time, which stands still
+        CHECK(world.a->wakes - before >= 1);
+        CHECK(world.a->wakes - before <= 3);
+    }
+    world.a->when_woken = [&world](UpgradeLink& link) { // one that gets something done goes on
+        world.clock.advance(100us);
+        CHECK(link.send("x"));
+        link.wake();
+    };
+    const int before = world.a->wakes;
+    world.server->tick(1ms);
+    CHECK(world.a->wakes - before > 2);
+    CHECK(world.a->wakes - before <= 12);
+}
+
+TEST_CASE("upgrade: bytes sent inside and outside of its turns keep their order") {
+    WakeWorld world;
+    Peer peer(*world.server, 64);
+    Peer other(*world.server);
+    world.a->when_open = [](UpgradeLink& link) {
+        CHECK(link.send("0 "));
+    };
+    WakeWorld::open(peer, "/a");
+    WakeWorld::open(other, "/b");
+    int next = 1;
+    const auto count = [&next](UpgradeLink& link) {
+        CHECK(link.send(std::to_string(next++) + " "));
+    };
+    world.a->when_data = count;
+    world.a->when_woken = count;
+    world.a->when_drained = [&](UpgradeLink& link) {
+        if (next < 1000) {
+            count(link);
+        }
+    };
+    world.a->when_due = count;
+    world.b->when_data = [&](UpgradeLink&) {
+        count(*world.a->link);
+        world.a->link->wake();
+    };
+    for (int i = 0; i < 300; ++i) {
+        count(*world.a->link);
+        i % 2 == 0 ? peer.send("x") : other.send("x");
+        if (i % 7 == 0) {
+            world.a->link->set_deadline(world.clock.now() + 1ms);
+            world.clock.advance(64ms);
+        }
+        world.server->post([&] { count(*world.a->link); });
+        world.server->tick(1s);
+        if (i % 3 == 0) {
+            peer.take();
+        }
+    }
+    peer.tick(2000);
+    std::string expected;
+    for (int i = 0; i < next; ++i) {
+        expected += std::to_string(i) + " ";
+    }
+    CHECK(peer.received == expected);
+    CHECK(other.received.empty());
+}
+
+TEST_CASE("upgrade: queued_bytes and the limit count in its turns and outside of them") {
+    WakeWorld world(1000);
+    Peer peer(*world.server, 64);
+    WakeWorld::open(peer, "/a");
+    world.a->drains = 0;
+    const auto fill = [&world](UpgradeLink& link) {
+        const std::size_t had = link.queued_bytes();
+        CHECK(link.send(std::string(1000 - had - 1, 'x')));
+        CHECK(link.queued_bytes() == 999);
+        CHECK_FALSE(link.send("xx"));
+        CHECK(link.queued_bytes() == 999);
+        CHECK(link.send("x"));
+        CHECK(link.queued_bytes() == 1000);
+        CHECK_FALSE(link.send("x"));
+        CHECK(link.send(""));
+        static_cast<void>(world);
+    };
+    world.a->when_data = fill;
+    peer.send("x");
+    world.server->tick(1s);
+    CHECK(world.a->link->queued_bytes() == 1000 - 64); // the rest is the peer's
+    fill(*world.a->link);
+    world.server->tick(1s);
+    CHECK(world.a->link->queued_bytes() == 1000);
+    CHECK(world.a->drains == 0);
+    peer.tick(100);
+    CHECK(world.a->link->queued_bytes() == 0);
+    CHECK(peer.received.size() == 1064);
+    CHECK(world.a->drains == 1);
+}
+
+TEST_CASE("upgrade: the server, or its own or another link, may end inside on_wake") {
+    for (const std::string_view what : {"server", "own", "other"}) {
+        CAPTURE(what);
+        WakeWorld world;
+        Peer peer(*world.server);
+        Peer other(*world.server);
+        WakeWorld::open(peer, "/a");
+        WakeWorld::open(other, "/b");
+        world.a->when_woken = [&](UpgradeLink& link) {
+            CHECK(link.send("last"));
+            if (what == "server") {
+                world.server.reset();
+            } else {
+                what == "own" ? link.abort() : world.b->link->abort();
+            }
+        };
+        world.a->link->wake();
+        world.server->tick(1s);
+        CHECK((world.a->link == nullptr) == (what != "other"));
+        CHECK((world.b->link == nullptr) == (what != "own"));
+        other.take();
+        CHECK(other.received.empty());
+    }
+}
+
+TEST_CASE("upgrade: the server may be destroyed inside on_close") {
+    class Closing final : public porthole::Upgrade {
+    public:
+        explicit Closing(std::function<void()> call) : call_(std::move(call)) {}
+        void on_open(UpgradeLink&) override {}
+        void on_data(char*, std::size_t) override {}
+        void on_end() override {}
+        void on_close() override { call_(); }
+
+    private:
+        std::function<void()> call_;
+    };
+    WakeWorld world;
+    int closed = 0;
+    world.server->get("/c", [&](const Request&, Response& response) {
+        response.upgrade("test", std::make_shared<Closing>([&] {
+                             ++closed;
+                             world.server.reset();
+                         }));
+    });
+    Peer peer(*world.server);
+    WakeWorld::open(peer, "/c");
+    peer.end->reset();
+    world.server->tick(1s);
+    CHECK(closed == 1);
+    CHECK(world.server == nullptr);
+}
+
+TEST_CASE("upgrade: on_stop may say goodbye, and may destroy the server with all its links") {
+    for (const bool destroys : {false, true}) {
+        CAPTURE(destroys);
+        WakeWorld world;
+        Peer peer(*world.server);
+        Peer other(*world.server);
+        WakeWorld::open(peer, "/a");
+        WakeWorld::open(other, "/b");
+        world.a->when_stopped = [&](UpgradeLink& link) {
+            CHECK(link.send("bye"));
+            if (destroys) {
+                world.server.reset();
+            }
+        };
+        world.server->stop();
+        world.server->tick(1s);
+        peer.take();
+        other.take();
+        CHECK(world.a->link == nullptr);
+        CHECK(world.b->link == nullptr);
+        CHECK(world.a.use_count() == 1);
+        CHECK(world.b.use_count() == 1);
+        CHECK(peer.is_closed);
+        CHECK(other.is_closed);
+        CHECK(other.received.empty());
+        if (!destroys) {
+            CHECK(peer.received == "bye");
+        }
+    }
+}
