@@ -980,6 +980,7 @@ namespace detail {
 struct FileInfo {
     bool is_directory = false;
     bool is_unlinked = false; ///< its last name is gone: deleted, or replaced by another file
+    bool is_executable = false; ///< somebody may run it; on Windows the name alone tells
     std::uint64_t volume = 0;
     std::uint64_t inode = 0;
     std::uint64_t size = 0;
@@ -1091,6 +1092,10 @@ public:
     /// not_found.
     OpenResult open_beneath(std::string_view name, File& file, FileInfo& info) const;
 
+    /// Where something beneath lies, as programs are told it: from the root of the file system, in
+    /// the system's own form. Empty name: the directory itself.
+    std::string native_path(std::string_view name) const;
+
 private:
     struct Walk;
     OpenResult open_directly(const std::string& name, File& file) const;
@@ -1110,6 +1115,83 @@ bool has_windows_files() noexcept;
 
 /// Symbolic links that one lookup follows at the most.
 inline constexpr int max_followed_links = 40;
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/output_file.hpp
+
+// A file that is written beside its target under a name of its own, and takes the target's name
+// when it is complete: nobody ever sees half of it, and what fails leaves nothing behind. The
+// platforms differ in output_file_posix.inl and output_file_windows.inl only. Paths are UTF-8.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// How a step of writing a file ended.
+enum class OutputResult : unsigned char {
+    ok,
+    no_space,       ///< the disk, the quota, or what this process may write, is used up
+    not_found,      ///< the target's directory is not there, or its path names no file
+    denied,         ///< there, and this process may not write into it
+    already_exists, ///< a directory of the target's name, or a file that was to be kept
+    exhausted,      ///< no descriptor or memory left
+    failed,         ///< anything else; system_code() tells
+};
+
+/// Discards itself unless it was committed. No call waits for the disk, but for what the system
+/// itself makes a writer wait.
+class OutputFile {
+public:
+    OutputFile();
+    OutputFile(OutputFile&& other) noexcept;
+    OutputFile& operator=(OutputFile&& other) noexcept;
+    OutputFile(const OutputFile&) = delete;
+    OutputFile& operator=(const OutputFile&) = delete;
+    ~OutputFile();
+
+    /// Creates the file beside `target`. The target's directory is looked up once: commit() finds
+    /// it though the program has changed its working directory since. `may_replace` false: an
+    /// existing target is already_exists, here and in commit().
+    OutputResult open(std::string_view target, bool may_replace = true);
+    bool is_open() const noexcept { return state_ != nullptr; }
+
+    /// So many bytes are to come: no_space when there is no room for them now. The room is taken
+    /// in steps, ahead of the writing, where that is cheap.
+    OutputResult announce(std::uint64_t bytes) noexcept;
+    /// All of `bytes`, or a reason. After a reason only discard() makes sense.
+    OutputResult write(std::string_view bytes) noexcept;
+    /// Starts to bring to the disk, in the background, what has been written since the last call,
+    /// and gives up the memory of what was written long before. Otherwise the system collects
+    /// gigabytes, and then makes one write() wait for them. To be called about once in
+    /// `write_behind_bytes`.
+    void write_behind() noexcept;
+    static constexpr std::uint64_t write_behind_bytes = 1024 * 1024;
+
+    /// Gives the file its target's name, in place of what had it. The bytes are as safe as those
+    /// of any file that was just written: the system brings them to the disk when it likes.
+    /// `has_replaced` tells whether there was such a file before.
+    OutputResult commit(bool& has_replaced) noexcept;
+    /// Removes the file and frees what it holds, all in one call: for a large file, on many file
+    /// systems, that takes a long time.
+    void discard() noexcept;
+    /// The same in steps: removes the name at the first call, and frees a bounded amount in each.
+    /// False when there is more to free.
+    bool discard_step() noexcept;
+
+    std::uint64_t size() const noexcept;
+    /// What the system said when something was not ok; 0 when it was not asked.
+    int system_code() const noexcept { return system_code_; }
+
+private:
+    struct State;
+    OutputResult keep(int code) noexcept;
+
+    std::unique_ptr<State> state_;
+    int system_code_ = 0;
+};
 
 } // namespace detail
 
@@ -1470,6 +1552,202 @@ private:
     std::shared_ptr<Pipe> out_;
     std::size_t max_read_bytes_ = static_cast<std::size_t>(-1);
 };
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/process.hpp
+
+// Starts a program and talks to it without ever waiting: its standard input, output and errors are
+// non-blocking, it leads a process group of its own (on Windows a job), and inherits nothing but
+// what is named here. The platforms differ in process_posix.inl and process_windows.inl only.
+//
+// The three are pipes and not sockets: "> /dev/stderr" and "cat /dev/stdin" are common in scripts,
+// and a socket cannot be opened by name. That a pipe's write raises SIGPIPE is dealt with here.
+//
+// On Windows the server's pollers cannot wait for pipes or processes. There every handle below is
+// invalid, and the owner calls the reading, writing and asking functions from time to time: asking
+// whether there is something costs no system call.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class ProcessReaper;
+
+/// Which calls a process is started and served with.
+enum class ProcessCalls : unsigned char {
+    automatic, ///< the best that the system has
+    portable,  ///< those that every POSIX system has
+};
+
+struct ProcessOptions {
+    /// The file to run, from the root of the file system; see find_program(). Bytes on POSIX, UTF-8
+    /// on Windows, as all text here.
+    std::string program;
+    /// What the program gets as argv, its own name first; empty: `program` alone. No shell sees it.
+    std::vector<std::string> arguments;
+    /// "NAME=value": these and no other.
+    std::vector<std::string> environment;
+    /// Empty: the host's.
+    std::string working_directory;
+    bool wants_input = true;  ///< else the program meets the end of its input at once
+    bool wants_output = true; ///< else what it prints is lost
+    bool wants_error = true;
+    /// Who buries the program when its Process goes before it; see ProcessReaper.
+    std::shared_ptr<ProcessReaper> reaper;
+    ProcessCalls calls = ProcessCalls::automatic;
+};
+
+/// How a program ended.
+struct ExitStatus {
+    enum class Kind : unsigned char {
+        exited,    ///< by itself; `value` is its exit code
+        signalled, ///< by the signal `value`; on Windows by an exception or a kill
+        unknown,   ///< the host program waits for any child, or ignores SIGCHLD, and was first
+    };
+    Kind kind = Kind::unknown;
+    int value = 0;
+    bool is_success() const noexcept { return kind == Kind::exited && value == 0; }
+};
+
+/// A running program and our ends of its pipes. Ticking thread only; no function waits.
+class Process {
+public:
+    Process() noexcept;
+    Process(Process&& other) noexcept;
+    Process& operator=(Process&& other) noexcept;
+    /// Kills the group. A program that is not gone by then is left to the reaper.
+    ~Process();
+
+    /// Starts the program. A file that is not there or cannot be run, a missing interpreter, a
+    /// missing directory and missing descriptors are errors; nothing stays open then. Returns when
+    /// the system has loaded the program, and costs the same however large this process is.
+    static Error start(const ProcessOptions& options, Process& process);
+
+    /// From start() until try_reap() has answered.
+    bool is_started() const noexcept;
+    /// The system's number for it; 0 when it is not started.
+    std::int64_t id() const noexcept;
+
+    // Our ends, for the poller: write interest for the first, read interest for the others. A
+    // closed end, and every end on Windows, is invalid_handle. When the program has closed its
+    // side the poller tells so again and again, whatever the interest: stop watching then, and
+    // also while output is not wanted for the moment.
+
+    NativeHandle input_handle() const noexcept;
+    NativeHandle output_handle() const noexcept;
+    NativeHandle error_handle() const noexcept;
+    /// Readable when the program has ended; invalid where the system has no such thing (before
+    /// Linux 5.3, elsewhere): then ask has_ended() from time to time.
+    NativeHandle exit_handle() const noexcept;
+
+    /// Takes what the pipe has room for. `failed`: the program reads no more. Never raises SIGPIPE.
+    IoResult write_input(std::string_view bytes) noexcept;
+    /// `end`: the program and all that it started have closed it.
+    IoResult read_output(char* into, std::size_t capacity) noexcept;
+    IoResult read_error(char* into, std::size_t capacity) noexcept;
+    /// The program reads the end of its input after what was written.
+    void close_input() noexcept;
+    /// The program's further writes fail; on POSIX they raise SIGPIPE in it.
+    void close_output() noexcept;
+    void close_error() noexcept;
+
+    /// True when the program itself has ended; what it started may still run.
+    bool has_ended() noexcept;
+    /// Once it has ended: how. The number is then free for other programs, so this is the last
+    /// that can be done; kill_group() before it ends what the program has left running.
+    std::optional<ExitStatus> try_reap() noexcept;
+
+    /// Asks the program and all that it started, unless it left the group, to end: SIGTERM. The
+    /// same as kill_group() on Windows, which has no such request.
+    void terminate_group() noexcept;
+    /// Ends them all, whether they want or not.
+    void kill_group() noexcept;
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+/// Takes the programs whose Process went before they did: all of them are killed, and the system
+/// keeps an entry for each until somebody asks how it ended. Shared by the owner of the processes
+/// and by each of them, so that nothing is lost whichever goes first. Ticking thread only. Always
+/// empty on Windows, where nothing stays.
+class ProcessReaper {
+public:
+    ProcessReaper() = default;
+    ProcessReaper(const ProcessReaper&) = delete;
+    ProcessReaper& operator=(const ProcessReaper&) = delete;
+    /// Asks once more for each, and does not wait.
+    ~ProcessReaper();
+
+    /// Programs that are killed and not yet gone: they count as running against a limit.
+    std::size_t size() const noexcept { return ids_.size(); }
+    /// Asks for some of them, in turn, one system call each; returns how many are left.
+    std::size_t collect(std::size_t at_most = 8) noexcept;
+    /// For the owner's own end: waits for all of them, but no longer than that. True when none is
+    /// left. The only function here that waits; a killed program rarely needs a millisecond.
+    bool finish(Duration at_most) noexcept;
+
+private:
+    friend class Process;
+    /// Makes room for one more, so that adopt() needs no memory.
+    void expect();
+    void forget() noexcept { --expected_; }
+    void adopt(std::int64_t id) noexcept;
+
+    std::vector<std::int64_t> ids_;
+    std::size_t expected_ = 0; ///< running processes that may still come
+    std::size_t next_ = 0;     ///< whom collect() asks next
+};
+
+/// Where a program lies, from the root of the file system: a name with a slash is completed with
+/// the working directory, another is looked for in `search_path`, which is what PATH holds. Empty
+/// when there is no such file that can be run. Looks at the disk: for set-up, not for a tick.
+std::string find_program(std::string_view name, std::string_view search_path);
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/scratch_file.hpp
+
+// A file without a name, for bytes that are too many for memory and are read back soon: gone when
+// it is closed, or when the process dies. And the variables of the host's own environment, of which
+// a program that is started may be given some. The platforms differ in scratch_file_posix.inl and
+// scratch_file_windows.inl only.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class ScratchFile {
+public:
+    /// In the system's directory for temporary files (TMPDIR, TEMP). False when there is none that
+    /// can be written to.
+    bool open();
+    bool is_open() const noexcept { return file_.is_open(); }
+    std::uint64_t size() const noexcept { return size_; }
+    /// Adds to the end. False when the disk is full; the file is of no use then.
+    bool append(std::string_view bytes) noexcept;
+    /// As File::read_at().
+    std::size_t read_at(std::uint64_t offset, char* into, std::size_t capacity) const noexcept {
+        return file_.read_at(offset, into, capacity);
+    }
+    void close() noexcept {
+        file_.close();
+        size_ = 0;
+    }
+
+private:
+    File file_;
+    std::uint64_t size_ = 0;
+};
+
+/// Empty when it is not set. Not for a time when another thread changes the environment.
+std::string environment_variable(std::string_view name);
+
+} // namespace detail
 
 PORTHOLE_NAMESPACE_END
 
@@ -4156,11 +4434,15 @@ or define WIN32_LEAN_AND_MEAN before <windows.h>."
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <spawn.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #if defined(__linux__)
@@ -4168,6 +4450,24 @@ or define WIN32_LEAN_AND_MEAN before <windows.h>."
 #include <sys/eventfd.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
+#endif
+
+// What posix_spawn() can do beyond what all have: close every descriptor from one on, and enter an
+// open directory. glibc learned them in 2.34 and 2.29; musl and macOS know the second only.
+#if defined(__GLIBC__)
+#if __GLIBC_PREREQ(2, 34)
+#define PORTHOLE_SPAWN_CLOSES_FROM
+#endif
+#if __GLIBC_PREREQ(2, 29)
+#define PORTHOLE_SPAWN_ENTERS posix_spawn_file_actions_addfchdir_np
+#endif
+#elif defined(__FreeBSD__)
+#define PORTHOLE_SPAWN_CLOSES_FROM
+#define PORTHOLE_SPAWN_ENTERS posix_spawn_file_actions_addfchdir_np
+#elif defined(__NetBSD__)
+#define PORTHOLE_SPAWN_ENTERS posix_spawn_file_actions_addfchdir
+#elif defined(__linux__) || defined(__APPLE__)
+#define PORTHOLE_SPAWN_ENTERS posix_spawn_file_actions_addfchdir_np
 #endif
 
 #endif
@@ -7461,6 +7761,7 @@ PORTHOLE_FN bool File::read_info(FileInfo& info) const noexcept {
     }
     info.is_directory = S_ISDIR(stat.st_mode);
     info.is_unlinked = stat.st_nlink == 0;
+    info.is_executable = (stat.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) != 0;
     info.volume = static_cast<std::uint64_t>(stat.st_dev);
     info.inode = static_cast<std::uint64_t>(stat.st_ino);
     info.size = static_cast<std::uint64_t>(stat.st_size);
@@ -7717,6 +8018,12 @@ Directory::open_beneath(std::string_view name, File& file, FileInfo& info) const
     return OpenResult::ok;
 }
 
+PORTHOLE_FN std::string Directory::native_path(std::string_view name) const {
+    std::string path = real_path_;
+    path += name.empty() || path == "/" ? "" : "/";
+    return path.append(name);
+}
+
 PORTHOLE_FN OpenResult open_path(std::string_view path, File& file, FileInfo& info) {
     if (path.find('\0') != std::string_view::npos) {
         return OpenResult::not_found;
@@ -7850,6 +8157,7 @@ PORTHOLE_FN bool File::read_info(FileInfo& info) const noexcept {
     }
     info.is_directory = (found.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
     info.is_unlinked = found.nNumberOfLinks == 0;
+    info.is_executable = !info.is_directory;
     info.volume = found.dwVolumeSerialNumber;
     info.inode = join_words(found.nFileIndexHigh, found.nFileIndexLow);
     info.size = join_words(found.nFileSizeHigh, found.nFileSizeLow);
@@ -8001,6 +8309,24 @@ Directory::open_beneath(std::string_view name, File& file, FileInfo& info) const
     return OpenResult::ok;
 }
 
+/// Without the prefix for long paths, which few programs understand.
+PORTHOLE_FN std::string Directory::native_path(std::string_view name) const {
+    constexpr std::string_view prefix = "\\\\?\\";
+    constexpr std::string_view share = "\\\\?\\UNC\\";
+    std::string path = real_path_;
+    if (path.compare(0, share.size(), share) == 0) {
+        path.replace(0, share.size(), "\\\\");
+    } else if (path.compare(0, prefix.size(), prefix) == 0) {
+        path.erase(0, prefix.size());
+    }
+    path += name.empty() || (!path.empty() && path.back() == '\\') ? "" : "\\";
+    path += name;
+    for (char& c : path) {
+        c = c == '/' ? '\\' : c;
+    }
+    return path;
+}
+
 PORTHOLE_FN OpenResult open_path(std::string_view path, File& file, FileInfo& info) {
     if (path.empty() || path.find('\0') != std::string_view::npos) {
         return OpenResult::not_found;
@@ -8017,6 +8343,2038 @@ PORTHOLE_FN OpenResult open_path(std::string_view path, File& file, FileInfo& in
 }
 
 PORTHOLE_FN bool has_windows_files() noexcept {
+    return true;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/output_file.inl
+
+// What is the same on all systems: the name that a file has until it is complete.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Names to try before giving up: two that are equal by chance are not to be expected at all.
+inline constexpr int max_unfinished_names = 4;
+
+/// ".porthole-<16 letters>.part" with its terminator: a name that says what it is, hidden from
+/// listings, and that nobody can be waiting at. False when there are no random bytes.
+struct UnfinishedName {
+    static constexpr std::string_view front = ".porthole-";
+    static constexpr std::string_view back = ".part";
+    static constexpr std::size_t letters = 16;
+
+    char text[front.size() + letters + back.size() + 1] = {};
+
+    [[nodiscard]] bool make() noexcept {
+        constexpr std::string_view alphabet = "abcdefghijklmnopqrstuvwxyz234567";
+        char random[letters];
+        if (!fill_random(random, letters)) {
+            return false;
+        }
+        char* at = text + front.copy(text, front.size());
+        for (const char byte : random) {
+            *at++ = alphabet[static_cast<unsigned char>(byte) % alphabet.size()];
+        }
+        at += back.copy(at, back.size());
+        *at = '\0';
+        return true;
+    }
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/os/output_file_posix.inl
+
+// Output files on POSIX systems: everything happens relative to a descriptor of the target's
+// directory. What makes writers wait was measured on ext4: allocating blocks while older ones are
+// brought to the disk, and freeing a large file's blocks all at once.
+
+#include <algorithm>
+
+#if !defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+struct OutputFile::State {
+    State() = default;
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+    ~State() {
+        close_descriptor(file);
+        close_descriptor(directory);
+    }
+    static void close_descriptor(int& descriptor) noexcept {
+        if (descriptor >= 0) {
+            static_cast<void>(::close(descriptor));
+            descriptor = -1;
+        }
+    }
+
+    int directory = -1;
+    int file = -1;
+    bool has_name = false; ///< of its own, which is to be removed
+    bool may_replace = true;
+    UnfinishedName name;
+    std::string target; ///< within the directory
+    std::uint64_t written = 0;
+    std::uint64_t announced = 0;
+    std::uint64_t allocated = 0;   ///< ahead of the writing
+    std::uint64_t sent_behind = 0; ///< on its way to the disk
+    std::uint64_t max_bytes = UINT64_MAX;
+};
+
+inline OutputResult classify_output_error(int code) noexcept {
+    switch (code) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return OutputResult::no_space;
+    case ENOENT:
+    case ENOTDIR:
+    case EINVAL:
+    case ENAMETOOLONG:
+    case ELOOP: return OutputResult::not_found;
+    case EACCES:
+    case EPERM:
+    case EROFS: return OutputResult::denied;
+    case EEXIST:
+    case EISDIR:
+    case ENOTEMPTY: return OutputResult::already_exists;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM: return OutputResult::exhausted;
+    default: return OutputResult::failed;
+    }
+}
+
+PORTHOLE_FN OutputFile::OutputFile() = default;
+PORTHOLE_FN OutputFile::OutputFile(OutputFile&& other) noexcept = default;
+
+PORTHOLE_FN OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
+    std::swap(state_, other.state_);
+    std::swap(system_code_, other.system_code_);
+    return *this;
+}
+
+PORTHOLE_FN OutputFile::~OutputFile() {
+    discard();
+}
+
+PORTHOLE_FN OutputResult OutputFile::keep(int code) noexcept {
+    system_code_ = code;
+    return classify_output_error(code);
+}
+
+PORTHOLE_FN std::uint64_t OutputFile::size() const noexcept {
+    return state_ ? state_->written : 0;
+}
+
+/// What this process may write into one file. A write() past it would be a signal, which by
+/// default ends the program: so there is none.
+inline std::uint64_t max_file_bytes() noexcept {
+    struct rlimit limit {};
+    if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return UINT64_MAX;
+    }
+    return static_cast<std::uint64_t>(limit.rlim_cur);
+}
+
+PORTHOLE_FN OutputResult OutputFile::open(std::string_view target, bool may_replace) {
+    discard();
+    system_code_ = 0;
+    const std::size_t slash = target.rfind('/');
+    const bool has_directory = slash != std::string_view::npos;
+    const std::string_view base = has_directory ? target.substr(slash + 1) : target;
+    if (base.empty() || base == "." || base == ".."
+        || target.find('\0') != std::string_view::npos) {
+        return OutputResult::not_found;
+    }
+    const std::string directory(has_directory ? target.substr(0, slash + 1) : "./");
+    auto state = std::make_unique<State>();
+    state->target = base;
+    state->may_replace = may_replace;
+    state->max_bytes = max_file_bytes();
+    state->directory = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (state->directory < 0) {
+        return keep(errno);
+    }
+    struct stat stat {};
+    if (::fstatat(state->directory, state->target.c_str(), &stat, AT_SYMLINK_NOFOLLOW) == 0
+        && (S_ISDIR(stat.st_mode) || !may_replace)) {
+        return keep(EEXIST);
+    }
+    constexpr int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+    constexpr mode_t mode = 0666; // less what the umask takes
+    for (int i = 0; i < max_unfinished_names && state->file < 0; ++i) {
+        if (!state->name.make()) {
+            return OutputResult::failed;
+        }
+        state->file = ::openat(state->directory, state->name.text, flags, mode);
+        if (state->file < 0 && errno != EEXIST && errno != EINTR) {
+            return keep(errno);
+        }
+    }
+    if (state->file < 0) {
+        return keep(EEXIST);
+    }
+    state->has_name = true;
+    state_ = std::move(state);
+    return OutputResult::ok;
+}
+
+PORTHOLE_FN OutputResult OutputFile::announce(std::uint64_t bytes) noexcept {
+    if (!is_open()) {
+        return OutputResult::failed;
+    }
+    if (bytes > state_->max_bytes) {
+        return keep(EFBIG);
+    }
+    struct statvfs room {};
+    if (::fstatvfs(state_->file, &room) == 0 && room.f_frsize != 0
+        && bytes / room.f_frsize > room.f_bavail) {
+        return keep(ENOSPC);
+    }
+    state_->announced = bytes;
+    return OutputResult::ok;
+}
+
+#if defined(SYNC_FILE_RANGE_WRITE) && defined(FALLOC_FL_KEEP_SIZE)
+
+/// Takes room for what is announced, a step ahead of the writing. Then the blocks are there when
+/// their bytes are brought to the disk, and no writer waits until they have been found. The file's
+/// size stays what is written. False when the system will not do it.
+inline bool allocate_ahead(int file, std::uint64_t at, std::uint64_t bytes) noexcept {
+    return ::fallocate(file, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(at), static_cast<off_t>(bytes))
+           == 0;
+}
+
+inline void start_writing(int file, std::uint64_t at, std::uint64_t bytes) noexcept {
+    static_cast<void>(::sync_file_range(
+        file, static_cast<off_t>(at), static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE));
+}
+
+#else
+
+// Other systems write behind by themselves, in smaller amounts.
+inline bool allocate_ahead(int, std::uint64_t, std::uint64_t) noexcept {
+    return false;
+}
+inline void start_writing(int, std::uint64_t, std::uint64_t) noexcept {}
+
+#endif
+
+PORTHOLE_FN OutputResult OutputFile::write(std::string_view bytes) noexcept {
+    constexpr std::uint64_t step = 16 * 1024 * 1024;
+    if (!is_open()) {
+        return OutputResult::failed;
+    }
+    State& state = *state_;
+    if (bytes.size() > state.max_bytes - state.written) {
+        return keep(EFBIG);
+    }
+    if (state.written + bytes.size() > state.allocated && state.allocated < state.announced) {
+        const std::uint64_t wanted = (std::min)(step, state.announced - state.allocated);
+        if (allocate_ahead(state.file, state.allocated, wanted)) {
+            state.allocated += wanted;
+        } else {
+            state.announced = 0; // a full disk is reported by the writing
+        }
+    }
+    int interrupts = 0;
+    while (!bytes.empty()) {
+        const ssize_t count = ::write(state.file, bytes.data(), bytes.size());
+        if (count > 0) {
+            bytes.remove_prefix(static_cast<std::size_t>(count));
+            state.written += static_cast<std::uint64_t>(count);
+        } else if (count == 0 || errno != EINTR || ++interrupts == max_interrupts) {
+            return keep(count == 0 ? EIO : errno);
+        }
+    }
+    return OutputResult::ok;
+}
+
+PORTHOLE_FN void OutputFile::write_behind() noexcept {
+    // Up to this size a file stays in memory, for whoever reads it next.
+    constexpr std::uint64_t kept_bytes = 64 * 1024 * 1024;
+    if (!is_open() || state_->written == state_->sent_behind) {
+        return;
+    }
+    const std::uint64_t at = std::exchange(state_->sent_behind, state_->written);
+    const std::uint64_t bytes = state_->written - at;
+    start_writing(state_->file, at, bytes);
+#if defined(POSIX_FADV_DONTNEED)
+    if (at >= kept_bytes) {
+        static_cast<void>(::posix_fadvise(
+            state_->file, static_cast<off_t>(at - kept_bytes), static_cast<off_t>(bytes),
+            POSIX_FADV_DONTNEED));
+    }
+#endif
+}
+
+/// Gives `name` the name `target`, which nobody may have. 0 or errno.
+inline int rename_without_replacing(int directory, const char* name, const char* target) noexcept {
+#if defined(SYS_renameat2)
+    constexpr unsigned keep_target = 1; // RENAME_NOREPLACE
+    if (::syscall(SYS_renameat2, directory, name, directory, target, keep_target) == 0) {
+        return 0;
+    }
+    if (errno != ENOSYS && errno != EINVAL && errno != EPERM) {
+        return errno;
+    }
+#endif
+    if (::linkat(directory, name, directory, target, 0) != 0) {
+        return errno;
+    }
+    static_cast<void>(::unlinkat(directory, name, 0));
+    return 0;
+}
+
+PORTHOLE_FN OutputResult OutputFile::commit(bool& has_replaced) noexcept {
+    if (!is_open() || !state_->has_name) {
+        return OutputResult::failed;
+    }
+    State& state = *state_;
+    if (state.allocated > state.written
+        && ::ftruncate(state.file, static_cast<off_t>(state.written)) != 0) {
+        return keep(errno); // less has come than was announced, and the rest would stay taken
+    }
+    // File systems that write through a network report a full disk here at the latest.
+    if (::close(std::exchange(state.file, -1)) != 0 && errno != EINTR) {
+        return keep(errno);
+    }
+    struct stat stat {};
+    has_replaced =
+        ::fstatat(state.directory, state.target.c_str(), &stat, AT_SYMLINK_NOFOLLOW) == 0;
+    int code = 0;
+    if (!state.may_replace) {
+        code = rename_without_replacing(state.directory, state.name.text, state.target.c_str());
+    } else if (
+        ::renameat(state.directory, state.name.text, state.directory, state.target.c_str()) != 0) {
+        code = errno;
+    }
+    if (code != 0) {
+        return keep(code);
+    }
+    state.has_name = false;
+    state_.reset();
+    return OutputResult::ok;
+}
+
+PORTHOLE_FN bool OutputFile::discard_step() noexcept {
+    constexpr std::uint64_t step = 4 * 1024 * 1024;
+    if (!is_open()) {
+        return true;
+    }
+    State& state = *state_;
+    if (std::exchange(state.has_name, false)) {
+        static_cast<void>(::unlinkat(state.directory, state.name.text, 0));
+    }
+    const std::uint64_t left = (std::max)(state.written, state.allocated);
+    if (state.file < 0 || left <= step) {
+        state_.reset();
+        return true;
+    }
+    state.written = state.allocated = left - step;
+    if (::ftruncate(state.file, static_cast<off_t>(left - step)) != 0) {
+        state_.reset();
+    }
+    return !is_open();
+}
+
+PORTHOLE_FN void OutputFile::discard() noexcept {
+    if (is_open() && state_->has_name) {
+        static_cast<void>(::unlinkat(state_->directory, state_->name.text, 0));
+    }
+    state_.reset();
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/output_file_windows.inl
+
+// Output files on Windows: HANDLEs and wide paths. The system writes behind in small amounts by
+// itself, and frees a file's space quickly, so those calls have nothing to do.
+
+#if defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+struct OutputFile::State {
+    State() = default;
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+    ~State() { close_handle(); }
+    bool close_handle() noexcept {
+        const HANDLE handle = std::exchange(file, INVALID_HANDLE_VALUE);
+        return handle == INVALID_HANDLE_VALUE || ::CloseHandle(handle) != 0;
+    }
+
+    HANDLE file = INVALID_HANDLE_VALUE;
+    std::wstring path; ///< absolute, as is the target's
+    std::wstring target;
+    bool may_replace = true;
+    std::uint64_t written = 0;
+};
+
+inline OutputResult classify_output_error(DWORD code) noexcept {
+    constexpr DWORD disk_quota_exceeded = 1295; // MinGW has no name for it
+    switch (code) {
+    case ERROR_DISK_FULL:
+    case ERROR_HANDLE_DISK_FULL:
+    case disk_quota_exceeded:
+    case ERROR_FILE_TOO_LARGE: return OutputResult::no_space;
+    case ERROR_FILE_NOT_FOUND:
+    case ERROR_PATH_NOT_FOUND:
+    case ERROR_INVALID_NAME:
+    case ERROR_BAD_PATHNAME:
+    case ERROR_DIRECTORY:
+    case ERROR_FILENAME_EXCED_RANGE: return OutputResult::not_found;
+    case ERROR_ACCESS_DENIED:
+    case ERROR_WRITE_PROTECT:
+    case ERROR_SHARING_VIOLATION:
+    case ERROR_LOCK_VIOLATION: return OutputResult::denied;
+    case ERROR_FILE_EXISTS:
+    case ERROR_ALREADY_EXISTS: return OutputResult::already_exists;
+    case ERROR_TOO_MANY_OPEN_FILES:
+    case ERROR_NO_SYSTEM_RESOURCES:
+    case ERROR_NOT_ENOUGH_MEMORY: return OutputResult::exhausted;
+    default: return OutputResult::failed;
+    }
+}
+
+PORTHOLE_FN OutputFile::OutputFile() = default;
+PORTHOLE_FN OutputFile::OutputFile(OutputFile&& other) noexcept = default;
+
+PORTHOLE_FN OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
+    std::swap(state_, other.state_);
+    std::swap(system_code_, other.system_code_);
+    return *this;
+}
+
+PORTHOLE_FN OutputFile::~OutputFile() {
+    discard();
+}
+
+PORTHOLE_FN OutputResult OutputFile::keep(int code) noexcept {
+    system_code_ = code;
+    return classify_output_error(static_cast<DWORD>(code));
+}
+
+PORTHOLE_FN std::uint64_t OutputFile::size() const noexcept {
+    return state_ ? state_->written : 0;
+}
+
+inline int last_output_error() noexcept {
+    return static_cast<int>(::GetLastError());
+}
+
+/// Of a path that may be relative, with the separators of Windows; empty when there is none.
+inline std::wstring absolute_path(std::string_view path) {
+    const std::wstring wide = widen(path);
+    const DWORD needed = wide.empty() ? 0 : ::GetFullPathNameW(wide.c_str(), 0, nullptr, nullptr);
+    std::wstring full(needed, L'\0');
+    const DWORD size =
+        needed == 0 ? 0 : ::GetFullPathNameW(wide.c_str(), needed, &full[0], nullptr);
+    full.resize(size < needed ? size : 0);
+    return full;
+}
+
+PORTHOLE_FN OutputResult OutputFile::open(std::string_view target, bool may_replace) {
+    discard();
+    system_code_ = 0;
+    if (target.empty() || target.find('\0') != std::string_view::npos || target.back() == '/'
+        || target.back() == '\\') {
+        return OutputResult::not_found;
+    }
+    auto state = std::make_unique<State>();
+    state->may_replace = may_replace;
+    state->target = absolute_path(target);
+    const std::size_t separator = state->target.rfind(L'\\');
+    if (separator == std::wstring::npos || separator + 1 == state->target.size()) {
+        return OutputResult::not_found;
+    }
+    const DWORD found = ::GetFileAttributesW(state->target.c_str());
+    if (found != INVALID_FILE_ATTRIBUTES
+        && (!may_replace || (found & FILE_ATTRIBUTE_DIRECTORY) != 0)) {
+        return keep(ERROR_ALREADY_EXISTS);
+    }
+    for (int i = 0; i < max_unfinished_names && state->file == INVALID_HANDLE_VALUE; ++i) {
+        UnfinishedName name;
+        if (!name.make()) {
+            return OutputResult::failed;
+        }
+        state->path = state->target.substr(0, separator + 1) + widen(name.text);
+        state->file = ::CreateFileW(
+            state->path.c_str(), GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr,
+            CREATE_NEW, FILE_ATTRIBUTE_NORMAL, nullptr);
+        if (state->file == INVALID_HANDLE_VALUE && ::GetLastError() != ERROR_FILE_EXISTS) {
+            return keep(last_output_error());
+        }
+    }
+    if (state->file == INVALID_HANDLE_VALUE) {
+        return keep(ERROR_FILE_EXISTS);
+    }
+    state_ = std::move(state);
+    return OutputResult::ok;
+}
+
+PORTHOLE_FN OutputResult OutputFile::announce(std::uint64_t bytes) noexcept {
+    if (!is_open()) {
+        return OutputResult::failed;
+    }
+    std::wstring& path = state_->path;
+    const std::size_t separator = path.rfind(L'\\');
+    const wchar_t first = std::exchange(path[separator + 1], L'\0'); // the directory, for the call
+    ULARGE_INTEGER room{};
+    const bool is_known = ::GetDiskFreeSpaceExW(path.c_str(), &room, nullptr, nullptr) != 0;
+    path[separator + 1] = first;
+    return is_known && bytes > room.QuadPart ? keep(ERROR_DISK_FULL) : OutputResult::ok;
+}
+
+PORTHOLE_FN OutputResult OutputFile::write(std::string_view bytes) noexcept {
+    constexpr std::size_t most = 1024 * 1024 * 1024;
+    if (!is_open()) {
+        return OutputResult::failed;
+    }
+    while (!bytes.empty()) {
+        const std::size_t wanted = bytes.size() < most ? bytes.size() : most;
+        DWORD count = 0;
+        if (::WriteFile(state_->file, bytes.data(), static_cast<DWORD>(wanted), &count, nullptr)
+            == 0) {
+            return keep(last_output_error());
+        }
+        if (count == 0) {
+            return keep(ERROR_DISK_FULL);
+        }
+        bytes.remove_prefix(count);
+        state_->written += count;
+    }
+    return OutputResult::ok;
+}
+
+PORTHOLE_FN void OutputFile::write_behind() noexcept {}
+
+PORTHOLE_FN OutputResult OutputFile::commit(bool& has_replaced) noexcept {
+    if (!is_open()) {
+        return OutputResult::failed;
+    }
+    if (!state_->close_handle()) {
+        return keep(last_output_error());
+    }
+    has_replaced = ::GetFileAttributesW(state_->target.c_str()) != INVALID_FILE_ATTRIBUTES;
+    const DWORD flags = state_->may_replace ? MOVEFILE_REPLACE_EXISTING : 0;
+    if (::MoveFileExW(state_->path.c_str(), state_->target.c_str(), flags) == 0) {
+        return keep(last_output_error());
+    }
+    state_.reset();
+    return OutputResult::ok;
+}
+
+PORTHOLE_FN bool OutputFile::discard_step() noexcept {
+    discard();
+    return true;
+}
+
+PORTHOLE_FN void OutputFile::discard() noexcept {
+    if (is_open()) {
+        static_cast<void>(state_->close_handle());
+        static_cast<void>(::DeleteFileW(state_->path.c_str()));
+        state_.reset();
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/spawn_posix.inl
+
+// How a program is started on POSIX systems: by posix_spawn(). The child borrows this process's
+// memory until it has become the other program, so nothing is copied however large the host is, and
+// none of the host's code runs in it. The C library does that with all signals blocked, and hands
+// up why exec failed.
+
+#if !defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Standard input, output and error have the numbers below this.
+inline constexpr int first_private_descriptor = 3;
+
+inline int pipe_descriptor(const File& end) noexcept {
+    return static_cast<int>(end.handle());
+}
+
+/// One end of ours, non-blocking, and the program's, which blocks as programs expect.
+struct Pipe {
+    File ours;
+    File theirs;
+};
+
+/// Descriptors below 3 are free when the host has closed its own; what is opened there would be in
+/// the way of those that the program gets.
+inline int lift_descriptor(File& end) noexcept {
+    if (pipe_descriptor(end) >= first_private_descriptor) {
+        return 0;
+    }
+    const int lifted = ::fcntl(pipe_descriptor(end), F_DUPFD_CLOEXEC, first_private_descriptor);
+    if (lifted < 0) {
+        return errno;
+    }
+    end = File(lifted);
+    return 0;
+}
+
+/// 0, or the system's code.
+inline int open_pipe(bool is_input, Pipe& made) noexcept {
+    int ends[2] = {-1, -1};
+#if defined(SOCK_CLOEXEC) // the systems that know the one know pipe2() too
+    if (::pipe2(ends, O_CLOEXEC) != 0) {
+        return errno;
+    }
+#else
+    if (::pipe(ends) != 0) {
+        return errno;
+    }
+#endif
+    Pipe pipe;
+    pipe.ours = File(ends[is_input ? 1 : 0]);
+    pipe.theirs = File(ends[is_input ? 0 : 1]);
+    int code = lift_descriptor(pipe.ours);
+    code = code != 0 ? code : lift_descriptor(pipe.theirs);
+    if (code != 0) {
+        return code;
+    }
+    const int ours = pipe_descriptor(pipe.ours);
+    if (!set_descriptor_flags(ours)
+        || ::fcntl(pipe_descriptor(pipe.theirs), F_SETFD, FD_CLOEXEC) != 0) {
+        return errno;
+    }
+#if defined(F_SETNOSIGPIPE)
+    if (is_input && ::fcntl(ours, F_SETNOSIGPIPE, 1) != 0) {
+        return errno;
+    }
+#endif
+    made = std::move(pipe);
+    return 0;
+}
+
+/// What posix_spawn() is to do in the child, in order. The first code that is not 0 stays.
+class SpawnPlan {
+public:
+    SpawnPlan() noexcept {
+        note(::posix_spawn_file_actions_init(&actions_));
+        note(::posix_spawnattr_init(&attributes_));
+    }
+    SpawnPlan(const SpawnPlan&) = delete;
+    SpawnPlan& operator=(const SpawnPlan&) = delete;
+    ~SpawnPlan() {
+        ::posix_spawnattr_destroy(&attributes_);
+        ::posix_spawn_file_actions_destroy(&actions_);
+    }
+
+    int code() const noexcept { return code_; }
+    /// A group of its own, no signal blocked, none ignored.
+    void isolate(bool closes_all) noexcept;
+    void connect(const Pipe& pipe, int to) noexcept;
+    void enter(const File& directory) noexcept;
+    void close_all() noexcept;
+    void close_listed() noexcept;
+    int
+    run(pid_t& id, const char* program, char* const* arguments,
+        char* const* environment) const noexcept {
+        return ::posix_spawn(&id, program, &actions_, &attributes_, arguments, environment);
+    }
+
+private:
+    void note(int code) noexcept { code_ = code_ != 0 ? code_ : code; }
+
+    posix_spawn_file_actions_t actions_;
+    posix_spawnattr_t attributes_;
+    int code_ = 0;
+};
+
+#if defined(PORTHOLE_SPAWN_CLOSES_FROM) || defined(POSIX_SPAWN_CLOEXEC_DEFAULT)
+inline constexpr bool spawn_closes_all = true;
+#else
+inline constexpr bool spawn_closes_all = false;
+#endif
+
+PORTHOLE_FN void SpawnPlan::isolate([[maybe_unused]] bool closes_all) noexcept {
+    int flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+#if defined(POSIX_SPAWN_CLOEXEC_DEFAULT)
+    flags |= closes_all ? POSIX_SPAWN_CLOEXEC_DEFAULT : 0;
+#endif
+    sigset_t none;
+    sigset_t all;
+    ::sigemptyset(&none);
+    ::sigfillset(&all);
+    note(::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags)));
+    note(::posix_spawnattr_setpgroup(&attributes_, 0));
+    note(::posix_spawnattr_setsigmask(&attributes_, &none));
+    note(::posix_spawnattr_setsigdefault(&attributes_, &all));
+}
+
+PORTHOLE_FN void SpawnPlan::connect(const Pipe& pipe, int to) noexcept {
+    if (pipe.theirs.is_open()) {
+        note(::posix_spawn_file_actions_adddup2(&actions_, pipe_descriptor(pipe.theirs), to));
+        return;
+    }
+    const int mode = to == STDIN_FILENO ? O_RDONLY : O_WRONLY;
+    note(::posix_spawn_file_actions_addopen(&actions_, to, "/dev/null", mode, 0));
+}
+
+PORTHOLE_FN void SpawnPlan::enter(const File& directory) noexcept {
+    const int descriptor = pipe_descriptor(directory);
+#if defined(PORTHOLE_SPAWN_ENTERS)
+    note(::PORTHOLE_SPAWN_ENTERS(&actions_, descriptor));
+#else
+    static_cast<void>(descriptor);
+    note(ENOSYS);
+#endif
+}
+
+PORTHOLE_FN void SpawnPlan::close_all() noexcept {
+#if defined(PORTHOLE_SPAWN_CLOSES_FROM)
+    note(::posix_spawn_file_actions_addclosefrom_np(&actions_, first_private_descriptor));
+#endif
+}
+
+/// What would survive exec is closed by name. Descriptors that another thread opens at this very
+/// moment without close-on-exec are missed; close_all() misses none.
+PORTHOLE_FN void SpawnPlan::close_listed() noexcept {
+    DIR* list = ::opendir("/proc/self/fd");
+    list = list != nullptr ? list : ::opendir("/dev/fd");
+    if (list == nullptr) {
+        note(errno);
+        return;
+    }
+    bool is_list = false; // a /dev/fd that is a mere directory does not know the list itself
+    while (const dirent* entry = ::readdir(list)) {
+        char* end = nullptr;
+        const long number = std::strtol(entry->d_name, &end, 10);
+        if (end == entry->d_name || *end != '\0') {
+            continue;
+        }
+        const int descriptor = static_cast<int>(number);
+        is_list = is_list || descriptor == ::dirfd(list);
+        if (descriptor < first_private_descriptor) {
+            continue;
+        }
+        const int flags = ::fcntl(descriptor, F_GETFD);
+        if (flags >= 0 && (flags & FD_CLOEXEC) == 0) {
+            note(::posix_spawn_file_actions_addclose(&actions_, descriptor));
+        }
+    }
+    ::closedir(list);
+    note(is_list ? 0 : ENOTSUP);
+}
+
+/// The form that exec takes: pointers into `texts`, and a null at the end.
+inline std::vector<char*> to_vector(const std::vector<std::string>& texts) {
+    std::vector<char*> pointers;
+    pointers.reserve(texts.size() + 1);
+    for (const std::string& text : texts) {
+        pointers.push_back(const_cast<char*>(text.c_str()));
+    }
+    pointers.push_back(nullptr);
+    return pointers;
+}
+
+inline Error spawn_error(const std::string& program, int code) {
+    std::string_view advice;
+    switch (code) {
+    case ENOENT:
+        advice = ::access(program.c_str(), F_OK) == 0
+                     ? "the interpreter that its first line names is not there"
+                     : "there is no such program";
+        break;
+    case EACCES:
+    case EPERM:
+        advice = "make it executable (chmod +x), and its interpreter too; a directory, and what "
+                 "lies on a disk mounted noexec, cannot be run";
+        break;
+    case ENOEXEC:
+        advice = "it is neither a program of this machine nor a script whose first line names its "
+                 "interpreter (#!)";
+        break;
+    case EAGAIN: advice = "no more processes: end some, or raise the limit (ulimit -u)"; break;
+    case E2BIG: advice = "arguments and environment are longer than the system takes"; break;
+    default: break;
+    }
+    return socket_error("posix_spawn", program, code, advice);
+}
+
+/// What no system could pass on.
+inline Error check_process_options(const ProcessOptions& options) {
+    constexpr char zero = '\0';
+    const auto has_zero = [](const std::string& text) {
+        return text.find(zero) != std::string::npos;
+    };
+    if (options.program.empty() || options.program[0] != '/') {
+        return Error(
+            ErrorCode::misuse, "posix_spawn", options.program,
+            "the path has to begin at the root of the file system");
+    }
+    bool is_bad = has_zero(options.program) || has_zero(options.working_directory);
+    for (const std::string& argument : options.arguments) {
+        is_bad = is_bad || has_zero(argument);
+    }
+    for (const std::string& variable : options.environment) {
+        const std::size_t sign = variable.find('=');
+        is_bad = is_bad || has_zero(variable) || sign == 0 || sign == std::string::npos;
+    }
+    return is_bad ? Error(
+               ErrorCode::misuse, "posix_spawn", options.program,
+               "no text may hold a zero byte, and each variable is NAME=value")
+                  : Error();
+}
+
+/// Opened here and entered in the child, so that a missing one is told from a missing program.
+inline Error plan_directory(const std::string& path, SpawnPlan& plan, File& directory) {
+    if (path.empty()) {
+        return {};
+    }
+    directory = File(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const int code = directory.is_open() ? lift_descriptor(directory) : errno;
+    if (code != 0) {
+        return socket_error("open", path, code, "the program's working directory");
+    }
+    plan.enter(directory);
+    if (plan.code() == ENOSYS) {
+        return socket_error(
+            "posix_spawn", path, ENOSYS,
+            "this system cannot start a program in another directory (glibc 2.29 can)");
+    }
+    return {};
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/spawn_windows.inl
+
+// How a program is started on Windows: by CreateProcess(), with a list of the three handles that it
+// gets, suspended until its job holds it. Windows passes one command line and every program cuts it
+// itself; it is written here so that the rules of CommandLineToArgvW() give the arguments back. The
+// interpreter of batch files has rules of its own, so those are refused.
+
+#if defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What each pipe holds, in the system and in our own memory.
+inline constexpr std::size_t pipe_buffer_bytes = 64 * 1024;
+/// STATUS_CONTROL_C_EXIT: what the system itself gives to programs that are asked to end.
+inline constexpr UINT killed_exit_code = 0xC000013Au;
+
+/// Our end of a pipe. The system works on `buffer` and `operation` while `is_pending`, so both stay
+/// where they are until that is over.
+struct OverlappedPipe {
+    OverlappedPipe() = default;
+    OverlappedPipe(const OverlappedPipe&) = delete;
+    OverlappedPipe& operator=(const OverlappedPipe&) = delete;
+    ~OverlappedPipe() { close(); }
+
+    void close() noexcept {
+        if (is_pending) {
+            DWORD moved = 0;
+            // A pipe lets go at once, so the wait is none.
+            static_cast<void>(::CancelIoEx(native_file(end), &operation));
+            static_cast<void>(::GetOverlappedResult(native_file(end), &operation, &moved, TRUE));
+            is_pending = false;
+        }
+        end.close();
+        event.close();
+    }
+
+    File end;
+    File event;
+    OVERLAPPED operation{};
+    std::unique_ptr<char[]> buffer;
+    std::size_t begin = 0; ///< of what was read and not yet taken
+    std::size_t size = 0;
+    bool is_pending = false;
+    DWORD code = 0; ///< why nothing more can be read or written
+};
+
+inline Error process_error(
+    std::string_view call, std::string_view subject, DWORD system_code,
+    std::string_view advice = {}) {
+    constexpr DWORD elevation_required = 740; // ERROR_ELEVATION_REQUIRED, which MinGW lacks
+    ErrorCode code = ErrorCode::system;
+    switch (system_code) {
+    case ERROR_FILE_NOT_FOUND:
+    case ERROR_PATH_NOT_FOUND:
+        code = ErrorCode::not_found;
+        advice = advice.empty() ? "there is no such program" : advice;
+        break;
+    case ERROR_ACCESS_DENIED:
+    case elevation_required: code = ErrorCode::permission_denied; break;
+    case ERROR_TOO_MANY_OPEN_FILES:
+    case ERROR_NO_SYSTEM_RESOURCES:
+    case ERROR_NOT_ENOUGH_MEMORY: code = ErrorCode::too_many_files; break;
+    case ERROR_BAD_EXE_FORMAT:
+        advice = "it is no program; a script needs its interpreter as the program";
+        break;
+    default: break;
+    }
+    const int number = static_cast<int>(system_code);
+    return Error(code, call, subject, advice).with_system(number, system_text(number));
+}
+
+/// A name that nobody can guess, so that nobody else is at its other end.
+inline bool make_pipe_name(std::wstring& name) {
+    constexpr wchar_t letters[] = L"abcdefghijklmnop";
+    constexpr unsigned letter_bits = 4;
+    unsigned char bytes[16];
+    if (!fill_random(reinterpret_cast<char*>(bytes), sizeof bytes)) {
+        return false;
+    }
+    name = L"\\\\.\\pipe\\porthole-";
+    for (const unsigned char byte : bytes) {
+        name += letters[byte >> letter_bits];
+        name += letters[byte & ((1u << letter_bits) - 1)];
+    }
+    return true;
+}
+
+/// The standard handles that the program gets.
+struct ChildEnds {
+    File input;
+    File output;
+    File error;
+
+    Error open(
+        const ProcessOptions& options, OverlappedPipe& to_input, OverlappedPipe& from_output,
+        OverlappedPipe& from_error) {
+        Error failed = open_one(options.wants_input, true, to_input, input);
+        if (!failed) {
+            failed = open_one(options.wants_output, false, from_output, output);
+        }
+        if (!failed) {
+            failed = open_one(options.wants_error, false, from_error, error);
+        }
+        return failed;
+    }
+
+private:
+    static Error open_one(bool is_wanted, bool is_input, OverlappedPipe& ours, File& theirs);
+};
+
+PORTHOLE_FN Error
+ChildEnds::open_one(bool is_wanted, bool is_input, OverlappedPipe& ours, File& theirs) {
+    std::wstring name = L"NUL";
+    if (is_wanted) {
+        if (!make_pipe_name(name)) {
+            return Error(ErrorCode::system, "pipe", "", "the system gave no random bytes");
+        }
+        const DWORD direction = is_input ? PIPE_ACCESS_OUTBOUND : PIPE_ACCESS_INBOUND;
+        ours.end = File(reinterpret_cast<NativeHandle>(::CreateNamedPipeW(
+            name.c_str(), direction | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
+            PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS, 1,
+            static_cast<DWORD>(pipe_buffer_bytes), static_cast<DWORD>(pipe_buffer_bytes), 0,
+            nullptr)));
+        if (!ours.end.is_open()) {
+            return process_error("CreateNamedPipe", "", ::GetLastError());
+        }
+        ours.event =
+            File(reinterpret_cast<NativeHandle>(::CreateEventW(nullptr, TRUE, FALSE, nullptr)));
+        if (ours.event.handle() == 0) {
+            static_cast<void>(ours.event.release());
+            return process_error("CreateEvent", "", ::GetLastError());
+        }
+        ours.operation.hEvent = native_file(ours.event);
+        ours.buffer = std::make_unique<char[]>(pipe_buffer_bytes);
+    }
+    SECURITY_ATTRIBUTES inherited{};
+    inherited.nLength = static_cast<DWORD>(sizeof inherited);
+    inherited.bInheritHandle = TRUE;
+    // Blocking, as programs expect; the attributes let them ask what state the pipe is in.
+    const DWORD access =
+        is_input ? GENERIC_READ | FILE_WRITE_ATTRIBUTES : GENERIC_WRITE | FILE_READ_ATTRIBUTES;
+    theirs = File(reinterpret_cast<NativeHandle>(::CreateFileW(
+        name.c_str(), access, is_wanted ? 0 : FILE_SHARE_READ | FILE_SHARE_WRITE, &inherited,
+        OPEN_EXISTING, 0, nullptr)));
+    return theirs.is_open() ? Error() : process_error("CreateFile", "", ::GetLastError());
+}
+
+/// Quoted so that CommandLineToArgvW() and the C library's start-up give back the same argument:
+/// backslashes count double only before a quotation mark. In the first they never do, and it ends
+/// at its first quotation mark, so it must have none.
+inline void append_argument(std::wstring& line, const std::wstring& argument, bool is_first) {
+    if (is_first) {
+        line = L'"' + argument + L'"';
+        return;
+    }
+    line += L" \"";
+    std::size_t backslashes = 0;
+    for (const wchar_t c : argument) {
+        if (c == L'"') {
+            line.append(backslashes + 1, L'\\');
+        }
+        backslashes = c == L'\\' ? backslashes + 1 : 0;
+        line += c;
+    }
+    line.append(backslashes, L'\\');
+    line += L'"';
+}
+
+/// Win32 drops dots and blanks at a name's end, so they hide nothing here.
+inline bool is_batch_program(std::string_view path) noexcept {
+    while (!path.empty() && (path.back() == '.' || path.back() == ' ')) {
+        path.remove_suffix(1);
+    }
+    const auto ends_with = [path](std::string_view extension) {
+        if (path.size() < extension.size()) {
+            return false;
+        }
+        const std::string_view tail = path.substr(path.size() - extension.size());
+        for (std::size_t i = 0; i < tail.size(); ++i) {
+            const char c = tail[i];
+            if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) != extension[i]) {
+                return false;
+            }
+        }
+        return true;
+    };
+    return ends_with(".bat") || ends_with(".cmd");
+}
+
+/// The directory of the host is not where programs are looked for, so a path is asked for.
+inline bool is_rooted(std::string_view path) noexcept {
+    const bool has_drive = path.size() > 2 && path[1] == ':';
+    const char first = path.empty() ? '\0' : path[has_drive ? 2 : 0];
+    return first == '/' || first == '\\';
+}
+
+/// Sorted as the system wants it, each ended by a zero, and one zero more.
+inline std::wstring make_environment_block(std::vector<std::wstring> variables) {
+    const auto is_before = [](const std::wstring& a, const std::wstring& b) {
+        const std::size_t a_size = a.find(L'=');
+        const std::size_t b_size = b.find(L'=');
+        return ::CompareStringOrdinal(
+                   a.c_str(), static_cast<int>(a_size), b.c_str(), static_cast<int>(b_size), TRUE)
+               == CSTR_LESS_THAN;
+    };
+    std::stable_sort(variables.begin(), variables.end(), is_before);
+    std::wstring block;
+    for (const std::wstring& variable : variables) {
+        block += variable;
+        block += L'\0';
+    }
+    block.append(block.empty() ? 2 : 1, L'\0');
+    return block;
+}
+
+/// What CreateProcess() is to be told, in its own words.
+class SpawnPlan {
+public:
+    Error prepare(const ProcessOptions& options);
+    /// Suspended, into the job, and on.
+    Error
+    run(const std::string& name, const ChildEnds& ends, File& process, File& job, std::int64_t& id);
+
+private:
+    Error
+    create(const std::string& name, STARTUPINFOEXW& startup, PROCESS_INFORMATION& created) noexcept;
+
+    std::wstring program_;
+    std::wstring line_;
+    std::wstring environment_;
+    std::wstring directory_;
+};
+
+PORTHOLE_FN Error SpawnPlan::prepare(const ProcessOptions& options) {
+    const auto refuse = [&options](std::string_view advice) {
+        return Error(ErrorCode::misuse, "CreateProcess", options.program, advice);
+    };
+    if (is_batch_program(options.program)) {
+        return refuse("batch files are not run: their arguments cannot be made safe");
+    }
+    if (!is_rooted(options.program)) {
+        return refuse("the path has to begin at the root of a disk");
+    }
+    bool is_bad = false;
+    const auto to_wide = [&is_bad](const std::string& text) {
+        std::wstring wide = widen(text);
+        is_bad = is_bad || text.find('\0') != std::string::npos || wide.empty() != text.empty();
+        return wide;
+    };
+    program_ = to_wide(options.program);
+    directory_ = to_wide(options.working_directory);
+    std::replace(program_.begin(), program_.end(), L'/', L'\\');
+    std::replace(directory_.begin(), directory_.end(), L'/', L'\\');
+    if (options.arguments.empty()) {
+        append_argument(line_, program_, true);
+    }
+    for (const std::string& argument : options.arguments) {
+        append_argument(line_, to_wide(argument), line_.empty());
+    }
+    is_bad = is_bad
+             || (!options.arguments.empty() && options.arguments[0].find('"') != std::string::npos);
+    std::vector<std::wstring> variables;
+    for (const std::string& variable : options.environment) {
+        const std::size_t sign = variable.find('=');
+        is_bad = is_bad || sign == 0 || sign == std::string::npos;
+        variables.push_back(to_wide(variable));
+    }
+    if (is_bad) {
+        return refuse("all text is UTF-8 without a zero byte, and each variable is NAME=value");
+    }
+    environment_ = make_environment_block(std::move(variables));
+    return {};
+}
+
+/// A job that ends its processes with its last handle, which is ours.
+inline Error open_job(File& job) {
+    const HANDLE made = ::CreateJobObjectW(nullptr, nullptr);
+    if (made == nullptr) {
+        return process_error("CreateJobObject", "", ::GetLastError());
+    }
+    job = File(reinterpret_cast<NativeHandle>(made));
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits{};
+    limits.BasicLimitInformation.LimitFlags =
+        JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION;
+    if (::SetInformationJobObject(
+            made, JobObjectExtendedLimitInformation, &limits, static_cast<DWORD>(sizeof limits))
+        == 0) {
+        return process_error("SetInformationJobObject", "", ::GetLastError());
+    }
+    return {};
+}
+
+PORTHOLE_FN Error SpawnPlan::create(
+    const std::string& name, STARTUPINFOEXW& startup, PROCESS_INFORMATION& created) noexcept {
+    constexpr DWORD flags = CREATE_SUSPENDED | CREATE_NO_WINDOW | CREATE_UNICODE_ENVIRONMENT
+                            | EXTENDED_STARTUPINFO_PRESENT;
+    if (::CreateProcessW(
+            program_.c_str(), &line_[0], nullptr, nullptr, TRUE, flags, &environment_[0],
+            directory_.empty() ? nullptr : directory_.c_str(), &startup.StartupInfo, &created)
+        != 0) {
+        return {};
+    }
+    const DWORD code = ::GetLastError();
+    const bool is_directory = code == ERROR_DIRECTORY;
+    return process_error(
+        "CreateProcess", name, code, is_directory ? "the working directory is not there" : "");
+}
+
+PORTHOLE_FN Error SpawnPlan::run(
+    const std::string& name, const ChildEnds& ends, File& process, File& job, std::int64_t& id) {
+    if (Error error = open_job(job)) {
+        return error;
+    }
+    HANDLE handles[] = {native_file(ends.input), native_file(ends.output), native_file(ends.error)};
+    SIZE_T list_size = 0;
+    ::InitializeProcThreadAttributeList(nullptr, 1, 0, &list_size); // fails, and tells the size
+    const auto memory = std::make_unique<char[]>(list_size);
+    STARTUPINFOEXW startup{};
+    startup.lpAttributeList = reinterpret_cast<LPPROC_THREAD_ATTRIBUTE_LIST>(memory.get());
+    if (::InitializeProcThreadAttributeList(startup.lpAttributeList, 1, 0, &list_size) == 0) {
+        return process_error("InitializeProcThreadAttributeList", name, ::GetLastError());
+    }
+    startup.StartupInfo.cb = static_cast<DWORD>(sizeof startup);
+    startup.StartupInfo.dwFlags = STARTF_USESTDHANDLES;
+    startup.StartupInfo.hStdInput = handles[0];
+    startup.StartupInfo.hStdOutput = handles[1];
+    startup.StartupInfo.hStdError = handles[2];
+    PROCESS_INFORMATION created{};
+    Error error;
+    if (::UpdateProcThreadAttribute(
+            startup.lpAttributeList, 0, PROC_THREAD_ATTRIBUTE_HANDLE_LIST, handles, sizeof handles,
+            nullptr, nullptr)
+        == 0) {
+        error = process_error("UpdateProcThreadAttribute", name, ::GetLastError());
+    } else {
+        error = create(name, startup, created);
+    }
+    ::DeleteProcThreadAttributeList(startup.lpAttributeList);
+    if (error) {
+        return error;
+    }
+    process = File(reinterpret_cast<NativeHandle>(created.hProcess));
+    const File thread(reinterpret_cast<NativeHandle>(created.hThread));
+    if (::AssignProcessToJobObject(native_file(job), created.hProcess) == 0
+        || ::ResumeThread(created.hThread) == static_cast<DWORD>(-1)) {
+        const DWORD code = ::GetLastError();
+        static_cast<void>(::TerminateProcess(created.hProcess, killed_exit_code));
+        return process_error("AssignProcessToJobObject", name, code);
+    }
+    id = static_cast<std::int64_t>(created.dwProcessId);
+    return {};
+}
+
+inline bool is_file(const std::wstring& path) noexcept {
+    const DWORD attributes = ::GetFileAttributesW(path.c_str());
+    return !path.empty() && attributes != INVALID_FILE_ATTRIBUTES
+           && (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0;
+}
+
+/// From the root of a disk; empty when it is no file.
+inline std::string complete_path(std::string_view path) {
+    const std::wstring wide = widen(path);
+    const DWORD needed = ::GetFullPathNameW(wide.c_str(), 0, nullptr, nullptr);
+    std::wstring full(needed, L'\0');
+    const DWORD size =
+        needed == 0 ? 0 : ::GetFullPathNameW(wide.c_str(), needed, &full[0], nullptr);
+    full.resize(size < needed ? size : 0);
+    return is_file(full) ? narrow(full.c_str(), full.size()) : std::string();
+}
+
+PORTHOLE_FN std::string find_program(std::string_view name, std::string_view search_path) {
+    const bool is_path = name.find_first_of("/\\:") != std::string_view::npos;
+    for (const std::string_view extension : {".exe", ".com", ""}) {
+        const std::string file = std::string(name) + std::string(extension);
+        if (is_path) {
+            std::string found = complete_path(file);
+            if (!found.empty()) {
+                return found;
+            }
+            continue;
+        }
+        std::string_view left = search_path;
+        while (!name.empty() && !left.empty()) {
+            const std::size_t end = left.find(';');
+            const std::string_view part = left.substr(0, end);
+            std::string found =
+                part.empty() ? std::string() : complete_path(std::string(part) + '\\' + file);
+            if (!found.empty()) {
+                return found;
+            }
+            left.remove_prefix(end == std::string_view::npos ? left.size() : end + 1);
+        }
+    }
+    return {};
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/process_posix.inl
+
+// Running processes on POSIX systems: their pipes, and how they end. How they begin is in
+// spawn_posix.inl. Only children of our own are ever waited for, each by its number, so the host's
+// are left alone, and there is no signal handler.
+
+#if !defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+struct Process::State {
+    State(pid_t its_id, std::shared_ptr<ProcessReaper> its_reaper) noexcept
+        : id(its_id), reaper(std::move(its_reaper)) {}
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+    ~State();
+
+    std::optional<ExitStatus> try_reap() noexcept;
+
+    pid_t id; ///< 0 when it is reaped: then the number may be another program's
+    std::shared_ptr<ProcessReaper> reaper;
+    File input;
+    File output;
+    File error;
+    File exit;
+    bool has_quiet_write = true; ///< until the kernel says otherwise
+};
+
+inline IoResult failed_pipe(int code) noexcept {
+    IoResult result;
+    if (code != EINTR && !is_would_block(code)) {
+        result.status = IoStatus::failed;
+        result.system_code = code;
+    }
+    return result;
+}
+
+inline IoResult read_pipe(NativeHandle end, char* into, std::size_t capacity) noexcept {
+    IoResult result;
+    if (end == invalid_handle) {
+        result.status = IoStatus::end;
+        return result;
+    }
+    if (capacity == 0) {
+        return result; // read() would answer 0, which means the end
+    }
+    for (int attempt = 0; attempt < max_interrupts; ++attempt) {
+        const ssize_t count = ::read(static_cast<int>(end), into, capacity);
+        if (count >= 0) {
+            result.status = count == 0 ? IoStatus::end : IoStatus::ok;
+            result.bytes = static_cast<std::size_t>(count);
+            return result;
+        }
+        if (errno != EINTR) {
+            return failed_pipe(errno);
+        }
+    }
+    return result;
+}
+
+/// write() with SIGPIPE kept from the host: it is blocked in this thread meanwhile, and taken away
+/// if the write made one. One that was pending before is the host's own and stays.
+inline ssize_t write_masked(int descriptor, std::string_view bytes) noexcept {
+    sigset_t broken_pipe;
+    sigset_t before;
+    sigset_t pending;
+    ::sigemptyset(&broken_pipe);
+    ::sigaddset(&broken_pipe, SIGPIPE);
+    ::sigemptyset(&pending);
+    ::sigpending(&pending);
+    const bool was_pending = ::sigismember(&pending, SIGPIPE) == 1;
+    // Of this thread alone on every system; pthread_sigmask() would need a library more on some.
+    ::sigprocmask(SIG_BLOCK, &broken_pipe, &before);
+    const ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
+    const int code = errno;
+    if (count < 0 && code == EPIPE && !was_pending) {
+        ::sigpending(&pending);
+        int taken = 0;
+        if (::sigismember(&pending, SIGPIPE) == 1) {
+            ::sigwait(&broken_pipe, &taken); // it is there, so this does not wait
+        }
+    }
+    ::sigprocmask(SIG_SETMASK, &before, nullptr);
+    errno = code;
+    return count;
+}
+
+/// One write() that raises no SIGPIPE: by a flag where the kernel has it (Linux 6.18), by a
+/// property of the pipe (macOS), else by hiding the signal.
+inline ssize_t
+write_quietly(int descriptor, std::string_view bytes, [[maybe_unused]] bool& has_flag) noexcept {
+#if defined(F_SETNOSIGPIPE)
+    return ::write(descriptor, bytes.data(), bytes.size());
+#else
+#if defined(SYS_pwritev2)
+    constexpr int no_signal = 0x100;     // RWF_NOSIGNAL, which older headers lack
+    constexpr unsigned long here = ~0ul; // a pipe has no positions
+    if (has_flag) {
+        iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+        const long count = ::syscall(SYS_pwritev2, descriptor, &piece, 1ul, here, here, no_signal);
+        if (count >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)) {
+            return static_cast<ssize_t>(count);
+        }
+        has_flag = false;
+    }
+#endif
+    return write_masked(descriptor, bytes);
+#endif
+}
+
+inline File open_exit_handle([[maybe_unused]] pid_t id) noexcept {
+#if defined(SYS_pidfd_open)
+    return File(::syscall(SYS_pidfd_open, id, 0u)); // close-on-exec by itself
+#else
+    return File();
+#endif
+}
+
+PORTHOLE_FN Error Process::start(const ProcessOptions& options, Process& process) {
+    if (Error error = check_process_options(options)) {
+        return error;
+    }
+    Pipe pipes[first_private_descriptor];
+    const bool wanted[] = {options.wants_input, options.wants_output, options.wants_error};
+    SpawnPlan plan;
+    for (int i = 0; i < first_private_descriptor; ++i) {
+        const int code = wanted[i] ? open_pipe(i == STDIN_FILENO, pipes[i]) : 0;
+        if (code != 0) {
+            return socket_error("pipe", options.program, code);
+        }
+        plan.connect(pipes[i], i);
+    }
+    File directory;
+    if (Error error = plan_directory(options.working_directory, plan, directory)) {
+        return error;
+    }
+    const bool is_automatic = options.calls == ProcessCalls::automatic;
+    const bool closes_all = spawn_closes_all && is_automatic;
+    plan.isolate(closes_all);
+    closes_all ? plan.close_all() : plan.close_listed();
+    if (plan.code() != 0) {
+        return socket_error("posix_spawn", options.program, plan.code());
+    }
+    std::vector<char*> arguments = to_vector(options.arguments);
+    const std::vector<char*> environment = to_vector(options.environment);
+    if (options.arguments.empty()) {
+        arguments.insert(arguments.begin(), const_cast<char*>(options.program.c_str()));
+    }
+    auto state = std::make_unique<State>(0, options.reaper);
+    if (state->reaper) {
+        state->reaper->expect();
+    }
+    pid_t id = 0;
+    if (const int code =
+            plan.run(id, options.program.c_str(), arguments.data(), environment.data())) {
+        return spawn_error(options.program, code);
+    }
+    state->id = id;
+    state->input = std::move(pipes[STDIN_FILENO].ours);
+    state->output = std::move(pipes[STDOUT_FILENO].ours);
+    state->error = std::move(pipes[STDERR_FILENO].ours);
+    if (is_automatic) {
+        state->exit = open_exit_handle(id);
+    }
+    state->has_quiet_write = is_automatic;
+    process.state_ = std::move(state);
+    return {};
+}
+
+/// Waits for this child and no other: the rest are the host's.
+inline std::optional<ExitStatus> reap_child(pid_t id) noexcept {
+    int status = 0;
+    pid_t answer = 0;
+    for (int attempt = 0; attempt < max_interrupts; ++attempt) {
+        answer = ::waitpid(id, &status, WNOHANG);
+        if (answer >= 0 || errno != EINTR) {
+            break;
+        }
+    }
+    ExitStatus ended;
+    if (answer == 0 || (answer < 0 && errno == EINTR)) {
+        return std::nullopt;
+    }
+    if (answer == id && WIFEXITED(status)) {
+        ended.kind = ExitStatus::Kind::exited;
+        ended.value = WEXITSTATUS(status);
+    } else if (answer == id && WIFSIGNALED(status)) {
+        ended.kind = ExitStatus::Kind::signalled;
+        ended.value = WTERMSIG(status);
+    }
+    return ended;
+}
+
+PORTHOLE_FN Process::State::~State() {
+    if (id > 0) {
+        // The number is still the program's, ended or not, because nobody has waited for it.
+        static_cast<void>(::kill(-id, SIGKILL));
+        if (!try_reap() && reaper) {
+            reaper->adopt(id);
+        }
+    }
+    if (reaper) {
+        reaper->forget();
+    }
+}
+
+PORTHOLE_FN std::optional<ExitStatus> Process::State::try_reap() noexcept {
+    const auto status = id > 0 ? reap_child(id) : std::nullopt;
+    if (status) {
+        id = 0;
+        exit.close();
+    }
+    return status;
+}
+
+PORTHOLE_FN Process::Process() noexcept = default;
+PORTHOLE_FN Process::Process(Process&& other) noexcept = default;
+PORTHOLE_FN Process& Process::operator=(Process&& other) noexcept = default;
+PORTHOLE_FN Process::~Process() = default;
+
+PORTHOLE_FN bool Process::is_started() const noexcept {
+    return id() != 0;
+}
+
+PORTHOLE_FN std::int64_t Process::id() const noexcept {
+    return state_ ? state_->id : 0;
+}
+
+PORTHOLE_FN NativeHandle Process::input_handle() const noexcept {
+    return state_ ? state_->input.handle() : invalid_handle;
+}
+
+PORTHOLE_FN NativeHandle Process::output_handle() const noexcept {
+    return state_ ? state_->output.handle() : invalid_handle;
+}
+
+PORTHOLE_FN NativeHandle Process::error_handle() const noexcept {
+    return state_ ? state_->error.handle() : invalid_handle;
+}
+
+PORTHOLE_FN NativeHandle Process::exit_handle() const noexcept {
+    return state_ ? state_->exit.handle() : invalid_handle;
+}
+
+PORTHOLE_FN IoResult Process::write_input(std::string_view bytes) noexcept {
+    if (input_handle() == invalid_handle) {
+        return failed_pipe(EPIPE);
+    }
+    IoResult result;
+    for (int attempt = 0; attempt < max_interrupts && !bytes.empty(); ++attempt) {
+        const ssize_t count =
+            write_quietly(pipe_descriptor(state_->input), bytes, state_->has_quiet_write);
+        if (count >= 0) {
+            result.status = IoStatus::ok;
+            result.bytes = static_cast<std::size_t>(count);
+            return result;
+        }
+        if (errno != EINTR) {
+            return failed_pipe(errno);
+        }
+    }
+    return result;
+}
+
+PORTHOLE_FN IoResult Process::read_output(char* into, std::size_t capacity) noexcept {
+    return read_pipe(output_handle(), into, capacity);
+}
+
+PORTHOLE_FN IoResult Process::read_error(char* into, std::size_t capacity) noexcept {
+    return read_pipe(error_handle(), into, capacity);
+}
+
+PORTHOLE_FN void Process::close_input() noexcept {
+    if (state_) {
+        state_->input.close();
+    }
+}
+
+PORTHOLE_FN void Process::close_output() noexcept {
+    if (state_) {
+        state_->output.close();
+    }
+}
+
+PORTHOLE_FN void Process::close_error() noexcept {
+    if (state_) {
+        state_->error.close();
+    }
+}
+
+/// Looks without taking: the number has to stay the program's, so that its group can be killed.
+PORTHOLE_FN bool Process::has_ended() noexcept {
+    if (!is_started()) {
+        return true;
+    }
+    siginfo_t information{};
+    const int answer =
+        ::waitid(P_PID, static_cast<id_t>(state_->id), &information, WEXITED | WNOHANG | WNOWAIT);
+    return answer == 0 ? information.si_pid != 0 : errno == ECHILD;
+}
+
+PORTHOLE_FN std::optional<ExitStatus> Process::try_reap() noexcept {
+    return state_ ? state_->try_reap() : std::nullopt;
+}
+
+PORTHOLE_FN void Process::terminate_group() noexcept {
+    if (is_started()) {
+        static_cast<void>(::kill(-state_->id, SIGTERM));
+    }
+}
+
+PORTHOLE_FN void Process::kill_group() noexcept {
+    if (is_started()) {
+        static_cast<void>(::kill(-state_->id, SIGKILL));
+    }
+}
+
+PORTHOLE_FN ProcessReaper::~ProcessReaper() {
+    static_cast<void>(collect(ids_.size()));
+}
+
+PORTHOLE_FN void ProcessReaper::expect() {
+    ++expected_;
+    ids_.reserve(ids_.size() + expected_);
+}
+
+PORTHOLE_FN void ProcessReaper::adopt(std::int64_t id) noexcept {
+    ids_.push_back(id);
+}
+
+PORTHOLE_FN std::size_t ProcessReaper::collect(std::size_t at_most) noexcept {
+    std::size_t looks = at_most < ids_.size() ? at_most : ids_.size();
+    for (; looks != 0; --looks) {
+        next_ = next_ < ids_.size() ? next_ : 0;
+        if (reap_child(static_cast<pid_t>(ids_[next_]))) {
+            ids_[next_] = ids_.back();
+            ids_.pop_back();
+        } else {
+            ++next_;
+        }
+    }
+    return ids_.size();
+}
+
+PORTHOLE_FN bool ProcessReaper::finish(Duration at_most) noexcept {
+    const auto deadline = std::chrono::steady_clock::now() + at_most;
+    while (collect(ids_.size()) != 0 && std::chrono::steady_clock::now() < deadline) {
+        static_cast<void>(::poll(nullptr, 0, 1));
+    }
+    return ids_.empty();
+}
+
+/// A regular file that this user may run.
+inline bool is_runnable(const std::string& path) noexcept {
+    struct stat found {};
+    return ::stat(path.c_str(), &found) == 0 && S_ISREG(found.st_mode)
+           && ::access(path.c_str(), X_OK) == 0;
+}
+
+inline std::string complete_path(std::string path) {
+    if (path.empty() || path[0] == '/') {
+        return path;
+    }
+    const std::unique_ptr<char, void (*)(void*)> directory(::getcwd(nullptr, 0), &std::free);
+    return directory ? std::string(directory.get()) + '/' + path : std::string();
+}
+
+PORTHOLE_FN std::string find_program(std::string_view name, std::string_view search_path) {
+    if (name.find('/') != std::string_view::npos) {
+        std::string path = complete_path(std::string(name));
+        return is_runnable(path) ? path : std::string();
+    }
+    while (!name.empty() && !search_path.empty()) {
+        const std::size_t end = search_path.find(':');
+        // An empty part would be the working directory, where anything may lie.
+        if (end != 0) {
+            std::string path(search_path.substr(0, end));
+            path = complete_path(path + '/' + std::string(name));
+            if (is_runnable(path)) {
+                return path;
+            }
+        }
+        search_path.remove_prefix(end == std::string_view::npos ? search_path.size() : end + 1);
+    }
+    return {};
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/process_windows.inl
+
+// Running processes on Windows: overlapped named pipes, because nothing else there reads and writes
+// without waiting, and a job object, which ends the program and all that it starts. How they begin
+// is in spawn_windows.inl.
+
+#if defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+struct Process::State {
+    State() = default;
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+    ~State();
+
+    std::int64_t id = 0; ///< 0 when it is reaped
+    OverlappedPipe input;
+    OverlappedPipe output;
+    OverlappedPipe error;
+    bool closes_input = false; ///< once what was taken is written
+    File job;
+    File process;
+};
+
+/// False while the system still reads into or writes from the buffer; else how that ended is in
+/// `code`, and how many bytes in `moved`.
+inline bool settle(OverlappedPipe& pipe, DWORD& moved) noexcept {
+    moved = 0;
+    if (!pipe.is_pending) {
+        return true;
+    }
+    if (!HasOverlappedIoCompleted(&pipe.operation)) { // looks at memory, no system call
+        return false;
+    }
+    pipe.is_pending = false;
+    if (::GetOverlappedResult(native_file(pipe.end), &pipe.operation, &moved, FALSE) == 0) {
+        pipe.code = ::GetLastError();
+    }
+    return true;
+}
+
+inline IoResult pipe_result(DWORD code) noexcept {
+    IoResult result;
+    const bool is_end =
+        code == ERROR_BROKEN_PIPE || code == ERROR_PIPE_NOT_CONNECTED || code == ERROR_HANDLE_EOF;
+    result.status = is_end ? IoStatus::end : IoStatus::failed;
+    result.system_code = is_end ? 0 : static_cast<int>(code);
+    return result;
+}
+
+inline void begin_read(OverlappedPipe& pipe) noexcept {
+    pipe.begin = pipe.size = 0;
+    pipe.is_pending = true;
+    if (::ReadFile(
+            native_file(pipe.end), pipe.buffer.get(), static_cast<DWORD>(pipe_buffer_bytes),
+            nullptr, &pipe.operation)
+        == 0) {
+        const DWORD code = ::GetLastError();
+        pipe.is_pending = code == ERROR_IO_PENDING;
+        pipe.code = pipe.is_pending ? 0 : code;
+    }
+}
+
+inline IoResult read_pipe(OverlappedPipe& pipe, char* into, std::size_t capacity) noexcept {
+    IoResult result;
+    if (!pipe.end.is_open()) {
+        result.status = IoStatus::end;
+        return result;
+    }
+    // Twice: what was read before may be nothing, and the next may be there already.
+    for (int attempt = 0; attempt < 2 && capacity != 0; ++attempt) {
+        DWORD moved = 0;
+        if (!settle(pipe, moved)) {
+            return result;
+        }
+        pipe.size += moved;
+        if (pipe.begin < pipe.size) {
+            const std::size_t left = pipe.size - pipe.begin;
+            result.bytes = left < capacity ? left : capacity;
+            std::memcpy(into, pipe.buffer.get() + pipe.begin, result.bytes);
+            pipe.begin += result.bytes;
+            result.status = IoStatus::ok;
+            return result;
+        }
+        if (pipe.code != 0) {
+            return pipe_result(pipe.code);
+        }
+        begin_read(pipe);
+    }
+    return result;
+}
+
+inline IoResult write_pipe(OverlappedPipe& pipe, std::string_view bytes) noexcept {
+    IoResult result;
+    DWORD moved = 0;
+    if (bytes.empty() || !settle(pipe, moved)) {
+        return result;
+    }
+    if (pipe.code == 0) {
+        const std::size_t size =
+            bytes.size() < pipe_buffer_bytes ? bytes.size() : pipe_buffer_bytes;
+        std::memcpy(pipe.buffer.get(), bytes.data(), size);
+        pipe.is_pending = true;
+        if (::WriteFile(
+                native_file(pipe.end), pipe.buffer.get(), static_cast<DWORD>(size), nullptr,
+                &pipe.operation)
+            == 0) {
+            const DWORD code = ::GetLastError();
+            pipe.is_pending = code == ERROR_IO_PENDING;
+            pipe.code = pipe.is_pending ? 0 : code;
+        }
+        result.bytes = size;
+    }
+    if (pipe.code != 0) {
+        result.bytes = 0;
+        result.system_code = static_cast<int>(pipe.code);
+    }
+    result.status = pipe.code != 0 ? IoStatus::failed : IoStatus::ok;
+    return result;
+}
+
+/// The end of the input goes out behind the bytes that were taken before it.
+inline void finish_input(OverlappedPipe& input, bool closes_input) noexcept {
+    DWORD moved = 0;
+    if (closes_input && input.end.is_open() && settle(input, moved)) {
+        input.close();
+    }
+}
+
+PORTHOLE_FN Process::State::~State() {
+    if (id != 0) {
+        static_cast<void>(::TerminateJobObject(native_file(job), killed_exit_code));
+    }
+}
+
+PORTHOLE_FN Error Process::start(const ProcessOptions& options, Process& process) {
+    SpawnPlan plan;
+    if (Error error = plan.prepare(options)) {
+        return error;
+    }
+    auto state = std::make_unique<State>();
+    ChildEnds ends;
+    if (Error error = ends.open(options, state->input, state->output, state->error)) {
+        return error;
+    }
+    if (Error error = plan.run(options.program, ends, state->process, state->job, state->id)) {
+        return error;
+    }
+    process.state_ = std::move(state);
+    return {};
+}
+
+PORTHOLE_FN Process::Process() noexcept = default;
+PORTHOLE_FN Process::Process(Process&& other) noexcept = default;
+PORTHOLE_FN Process& Process::operator=(Process&& other) noexcept = default;
+PORTHOLE_FN Process::~Process() = default;
+
+PORTHOLE_FN bool Process::is_started() const noexcept {
+    return id() != 0;
+}
+
+PORTHOLE_FN std::int64_t Process::id() const noexcept {
+    return state_ ? state_->id : 0;
+}
+
+PORTHOLE_FN NativeHandle Process::input_handle() const noexcept {
+    return invalid_handle;
+}
+
+PORTHOLE_FN NativeHandle Process::output_handle() const noexcept {
+    return invalid_handle;
+}
+
+PORTHOLE_FN NativeHandle Process::error_handle() const noexcept {
+    return invalid_handle;
+}
+
+PORTHOLE_FN NativeHandle Process::exit_handle() const noexcept {
+    return invalid_handle;
+}
+
+PORTHOLE_FN IoResult Process::write_input(std::string_view bytes) noexcept {
+    if (!state_ || !state_->input.end.is_open() || state_->closes_input) {
+        IoResult result;
+        result.status = IoStatus::failed;
+        result.system_code = static_cast<int>(ERROR_NO_DATA);
+        return result;
+    }
+    return write_pipe(state_->input, bytes);
+}
+
+PORTHOLE_FN IoResult Process::read_output(char* into, std::size_t capacity) noexcept {
+    if (!state_) {
+        return pipe_result(ERROR_BROKEN_PIPE);
+    }
+    finish_input(state_->input, state_->closes_input);
+    return read_pipe(state_->output, into, capacity);
+}
+
+PORTHOLE_FN IoResult Process::read_error(char* into, std::size_t capacity) noexcept {
+    if (!state_) {
+        return pipe_result(ERROR_BROKEN_PIPE);
+    }
+    finish_input(state_->input, state_->closes_input);
+    return read_pipe(state_->error, into, capacity);
+}
+
+PORTHOLE_FN void Process::close_input() noexcept {
+    if (state_) {
+        state_->closes_input = true;
+        finish_input(state_->input, true);
+    }
+}
+
+PORTHOLE_FN void Process::close_output() noexcept {
+    if (state_) {
+        state_->output.close();
+    }
+}
+
+PORTHOLE_FN void Process::close_error() noexcept {
+    if (state_) {
+        state_->error.close();
+    }
+}
+
+PORTHOLE_FN bool Process::has_ended() noexcept {
+    if (!is_started()) {
+        return true;
+    }
+    finish_input(state_->input, state_->closes_input);
+    return ::WaitForSingleObject(native_file(state_->process), 0) == WAIT_OBJECT_0;
+}
+
+/// Codes from 0xC0000000 on are the system's: an exception, or our own kill.
+PORTHOLE_FN std::optional<ExitStatus> Process::try_reap() noexcept {
+    constexpr DWORD first_exception = 0xC0000000u;
+    if (!is_started() || !has_ended()) {
+        return std::nullopt;
+    }
+    ExitStatus status;
+    DWORD code = 0;
+    if (::GetExitCodeProcess(native_file(state_->process), &code) != 0) {
+        status.kind =
+            code >= first_exception ? ExitStatus::Kind::signalled : ExitStatus::Kind::exited;
+        status.value = static_cast<int>(code);
+    }
+    state_->id = 0;
+    state_->process.close();
+    // What the program has left running may stay, as on POSIX; the job must not end it then.
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION no_limits{};
+    static_cast<void>(::SetInformationJobObject(
+        native_file(state_->job), JobObjectExtendedLimitInformation, &no_limits,
+        static_cast<DWORD>(sizeof no_limits)));
+    state_->job.close();
+    return status;
+}
+
+PORTHOLE_FN void Process::terminate_group() noexcept {
+    kill_group();
+}
+
+PORTHOLE_FN void Process::kill_group() noexcept {
+    if (is_started()) {
+        static_cast<void>(::TerminateJobObject(native_file(state_->job), killed_exit_code));
+    }
+}
+
+PORTHOLE_FN ProcessReaper::~ProcessReaper() = default;
+
+PORTHOLE_FN void ProcessReaper::expect() {}
+
+PORTHOLE_FN void ProcessReaper::adopt(std::int64_t) noexcept {}
+
+PORTHOLE_FN std::size_t ProcessReaper::collect(std::size_t) noexcept {
+    return 0;
+}
+
+PORTHOLE_FN bool ProcessReaper::finish(Duration) noexcept {
+    return true;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/scratch_file_posix.inl
+
+// Scratch files on POSIX systems: by O_TMPFILE where Linux and the file system have it, else
+// created under a name that is taken away at once.
+
+#if !defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN std::string environment_variable(std::string_view name) {
+    const char* value = ::getenv(std::string(name).c_str());
+    return value != nullptr ? value : "";
+}
+
+PORTHOLE_FN bool ScratchFile::open() {
+    std::string directory = environment_variable("TMPDIR");
+    directory = directory.empty() ? "/tmp" : directory;
+#if defined(O_TMPFILE)
+    constexpr unsigned mode = 0600;
+    file_ = File(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
+#endif
+    if (!file_.is_open()) {
+        std::string name = directory + "/porthole-XXXXXX";
+        file_ = File(::mkstemp(&name[0]));
+        if (file_.is_open()) {
+            static_cast<void>(::unlink(name.c_str()));
+            static_cast<void>(::fcntl(native_file(file_), F_SETFD, FD_CLOEXEC));
+        }
+    }
+    size_ = 0;
+    return file_.is_open();
+}
+
+PORTHOLE_FN bool ScratchFile::append(std::string_view bytes) noexcept {
+    int interrupts = 0;
+    while (!bytes.empty()) {
+        const ssize_t count =
+            ::pwrite(native_file(file_), bytes.data(), bytes.size(), static_cast<off_t>(size_));
+        if (count > 0) {
+            size_ += static_cast<std::uint64_t>(count);
+            bytes.remove_prefix(static_cast<std::size_t>(count));
+        } else if (count == 0 || errno != EINTR || ++interrupts == max_interrupts) {
+            return false;
+        }
+    }
+    return true;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+#endif
+
+// porthole/os/scratch_file_windows.inl
+
+// Scratch files on Windows: the system deletes them when their one handle is closed.
+
+#if defined(_WIN32)
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN std::string environment_variable(std::string_view name) {
+    const std::wstring wide = widen(name);
+    const DWORD size = ::GetEnvironmentVariableW(wide.c_str(), nullptr, 0); // with its end
+    std::wstring value(size, L'\0');
+    const DWORD count = size == 0 ? 0 : ::GetEnvironmentVariableW(wide.c_str(), &value[0], size);
+    return count < size ? narrow(value.data(), count) : std::string();
+}
+
+PORTHOLE_FN bool ScratchFile::open() {
+    wchar_t directory[MAX_PATH + 1] = {};
+    wchar_t name[MAX_PATH + 1] = {};
+    const DWORD size = ::GetTempPathW(MAX_PATH + 1, directory);
+    if (size == 0 || size > MAX_PATH || ::GetTempFileNameW(directory, L"por", 0, name) == 0) {
+        return false;
+    }
+    const DWORD access = GENERIC_READ | GENERIC_WRITE;
+    const DWORD attributes = FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE;
+    const HANDLE handle =
+        ::CreateFileW(name, access, 0, nullptr, CREATE_ALWAYS, attributes, nullptr);
+    if (handle == INVALID_HANDLE_VALUE) {
+        static_cast<void>(::DeleteFileW(name));
+        return false;
+    }
+    file_ = File(reinterpret_cast<NativeHandle>(handle));
+    size_ = 0;
+    return true;
+}
+
+PORTHOLE_FN bool ScratchFile::append(std::string_view bytes) noexcept {
+    constexpr std::size_t most = 1024 * 1024 * 1024;
+    constexpr unsigned word_bits = 32;
+    while (!bytes.empty()) {
+        OVERLAPPED where{};
+        where.Offset = static_cast<DWORD>(size_ & 0xffffffffu);
+        where.OffsetHigh = static_cast<DWORD>(size_ >> word_bits);
+        const auto wanted = static_cast<DWORD>(bytes.size() < most ? bytes.size() : most);
+        DWORD written = 0;
+        if (::WriteFile(native_file(file_), bytes.data(), wanted, &written, &where) == 0
+            || written == 0) {
+            return false;
+        }
+        size_ += written;
+        bytes.remove_prefix(written);
+    }
     return true;
 }
 
@@ -9566,8 +11924,6 @@ PORTHOLE_FN bool if_range_passes(
 PORTHOLE_NAMESPACE_END
 
 // porthole/http/range.inl
-
-#include <algorithm>
 
 PORTHOLE_NAMESPACE_BEGIN
 

@@ -24,6 +24,7 @@ namespace detail {
 struct FileInfo {
     bool is_directory = false;
     bool is_unlinked = false; ///< its last name is gone: deleted, or replaced by another file
+    bool is_executable = false; ///< somebody may run it; on Windows the name alone tells
     std::uint64_t volume = 0;
     std::uint64_t inode = 0;
     std::uint64_t size = 0;
@@ -134,6 +135,10 @@ public:
     /// ".."; empty is the root itself. Never blocks on FIFOs, devices or sockets: they are
     /// not_found.
     OpenResult open_beneath(std::string_view name, File& file, FileInfo& info) const;
+
+    /// Where something beneath lies, as programs are told it: from the root of the file system, in
+    /// the system's own form. Empty name: the directory itself.
+    std::string native_path(std::string_view name) const;
 
 private:
     struct Walk;

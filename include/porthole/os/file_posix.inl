@@ -123,6 +123,7 @@ PORTHOLE_FN bool File::read_info(FileInfo& info) const noexcept {
     }
     info.is_directory = S_ISDIR(stat.st_mode);
     info.is_unlinked = stat.st_nlink == 0;
+    info.is_executable = (stat.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) != 0;
     info.volume = static_cast<std::uint64_t>(stat.st_dev);
     info.inode = static_cast<std::uint64_t>(stat.st_ino);
     info.size = static_cast<std::uint64_t>(stat.st_size);
@@ -377,6 +378,12 @@ Directory::open_beneath(std::string_view name, File& file, FileInfo& info) const
     }
     file = std::move(opened);
     return OpenResult::ok;
+}
+
+PORTHOLE_FN std::string Directory::native_path(std::string_view name) const {
+    std::string path = real_path_;
+    path += name.empty() || path == "/" ? "" : "/";
+    return path.append(name);
 }
 
 PORTHOLE_FN OpenResult open_path(std::string_view path, File& file, FileInfo& info) {

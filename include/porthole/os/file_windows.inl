@@ -113,6 +113,7 @@ PORTHOLE_FN bool File::read_info(FileInfo& info) const noexcept {
     }
     info.is_directory = (found.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
     info.is_unlinked = found.nNumberOfLinks == 0;
+    info.is_executable = !info.is_directory;
     info.volume = found.dwVolumeSerialNumber;
     info.inode = join_words(found.nFileIndexHigh, found.nFileIndexLow);
     info.size = join_words(found.nFileSizeHigh, found.nFileSizeLow);
@@ -262,6 +263,24 @@ Directory::open_beneath(std::string_view name, File& file, FileInfo& info) const
     }
     file = std::move(opened);
     return OpenResult::ok;
+}
+
+/// Without the prefix for long paths, which few programs understand.
+PORTHOLE_FN std::string Directory::native_path(std::string_view name) const {
+    constexpr std::string_view prefix = "\\\\?\\";
+    constexpr std::string_view share = "\\\\?\\UNC\\";
+    std::string path = real_path_;
+    if (path.compare(0, share.size(), share) == 0) {
+        path.replace(0, share.size(), "\\\\");
+    } else if (path.compare(0, prefix.size(), prefix) == 0) {
+        path.erase(0, prefix.size());
+    }
+    path += name.empty() || (!path.empty() && path.back() == '\\') ? "" : "\\";
+    path += name;
+    for (char& c : path) {
+        c = c == '/' ? '\\' : c;
+    }
+    return path;
 }
 
 PORTHOLE_FN OpenResult open_path(std::string_view path, File& file, FileInfo& info) {

@@ -51,11 +51,15 @@ or define WIN32_LEAN_AND_MEAN before <windows.h>."
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <spawn.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #if defined(__linux__)
@@ -63,6 +67,24 @@ or define WIN32_LEAN_AND_MEAN before <windows.h>."
 #include <sys/eventfd.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
+#endif
+
+// What posix_spawn() can do beyond what all have: close every descriptor from one on, and enter an
+// open directory. glibc learned them in 2.34 and 2.29; musl and macOS know the second only.
+#if defined(__GLIBC__)
+#if __GLIBC_PREREQ(2, 34)
+#define PORTHOLE_SPAWN_CLOSES_FROM
+#endif
+#if __GLIBC_PREREQ(2, 29)
+#define PORTHOLE_SPAWN_ENTERS posix_spawn_file_actions_addfchdir_np
+#endif
+#elif defined(__FreeBSD__)
+#define PORTHOLE_SPAWN_CLOSES_FROM
+#define PORTHOLE_SPAWN_ENTERS posix_spawn_file_actions_addfchdir_np
+#elif defined(__NetBSD__)
+#define PORTHOLE_SPAWN_ENTERS posix_spawn_file_actions_addfchdir
+#elif defined(__linux__) || defined(__APPLE__)
+#define PORTHOLE_SPAWN_ENTERS posix_spawn_file_actions_addfchdir_np
 #endif
 
 #endif

@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: MIT
+
+// Processes on POSIX systems: what the program inherits, what it leaves behind, and what this
+// process keeps for itself; with the system's best calls, and with those that every system has.
+
+#include "os/child.hpp"
+#include "support/temporary_directory.hpp"
+
+#if !defined(_WIN32)
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <dirent.h>
+#include <fcntl.h>
+#include <memory>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using porthole::ErrorCode;
+using porthole::IoStatus;
+using porthole::detail::ProcessCalls;
+using porthole::detail::ProcessReaper;
+using porthole_test::child;
+using porthole_test::exited_with;
+using porthole_test::ExitStatus;
+using porthole_test::patience_end;
+using porthole_test::patience_ms;
+using porthole_test::Process;
+using porthole_test::ProcessOptions;
+using porthole_test::read_output;
+using porthole_test::reaped;
+using porthole_test::started;
+using porthole_test::TemporaryDirectory;
+
+namespace {
+
+constexpr ProcessCalls every_way[] = {ProcessCalls::automatic, ProcessCalls::portable};
+
+ProcessOptions child_with(ProcessCalls calls, std::vector<std::string> commands) {
+    ProcessOptions options = child(std::move(commands));
+    options.calls = calls;
+    return options;
+}
+
+std::size_t open_descriptors() {
+    std::size_t count = 0;
+    for (int number = 0; number < 2048; ++number) {
+        count += ::fcntl(number, F_GETFD) >= 0 ? 1u : 0u;
+    }
+    return count;
+}
+
+/// The state letter and the parent of a process, from /proc; 0 when it is gone.
+struct Entry {
+    char state = 0;
+    long parent = 0;
+};
+
+Entry look_up(const std::string& number) {
+    char text[512] = {};
+    const int file = ::open(("/proc/" + number + "/stat").c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return {};
+    }
+    const ssize_t size = ::read(file, text, sizeof text - 1);
+    ::close(file);
+    const char* end_of_name = size > 0 ? std::strrchr(text, ')') : nullptr;
+    Entry entry;
+    if (end_of_name != nullptr && std::strlen(end_of_name) > 4) {
+        entry.state = end_of_name[2];
+        entry.parent = std::strtol(end_of_name + 4, nullptr, 10);
+    }
+    return entry;
+}
+
+/// Children of this process, zombies among them.
+std::size_t count_children() {
+    std::size_t count = 0;
+    DIR* list = ::opendir("/proc");
+    while (const dirent* entry = list != nullptr ? ::readdir(list) : nullptr) {
+        const Entry found = look_up(entry->d_name);
+        count += found.state != 0 && found.parent == ::getpid() ? 1u : 0u;
+    }
+    if (list != nullptr) {
+        ::closedir(list);
+    }
+    return count;
+}
+
+/// Gone, or a zombie of a parent that is not us.
+bool comes_to_end(const std::string& number) {
+    const auto deadline = patience_end();
+    for (Entry entry = look_up(number); entry.state != 0 && entry.state != 'Z';
+         entry = look_up(number)) {
+        if (std::chrono::steady_clock::now() > deadline) {
+            return false;
+        }
+        std::this_thread::yield();
+    }
+    return true;
+}
+
+/// Puts a signal's disposition and this thread's mask back.
+class SignalState {
+public:
+    explicit SignalState(int number) : number_(number) {
+        ::sigaction(number, nullptr, &action_);
+        ::sigprocmask(SIG_BLOCK, nullptr, &mask_);
+    }
+    SignalState(const SignalState&) = delete;
+    SignalState& operator=(const SignalState&) = delete;
+    ~SignalState() {
+        ::sigaction(number_, &action_, nullptr);
+        ::sigprocmask(SIG_SETMASK, &mask_, nullptr);
+    }
+
+private:
+    int number_;
+    struct sigaction action_ {};
+    sigset_t mask_{};
+};
+
+volatile std::sig_atomic_t broken_pipes = 0;
+
+void count_broken_pipe(int) {
+    broken_pipes = broken_pipes + 1;
+}
+
+} // namespace
+
+TEST_CASE("process: no descriptor of the host is inherited, whatever its flags") {
+    const int low = ::open("/dev/null", O_RDONLY);
+    const int high = ::dup2(low, 700);
+    REQUIRE(low >= 0);
+    REQUIRE(high == 700);
+    for (const ProcessCalls calls : every_way) {
+        Process process = started(child_with(calls, {"descriptors"}));
+        CHECK(read_output(process) == "0p 1p 2p \n"); // pipes, and they block
+        CHECK(exited_with(reaped(process), 0));
+    }
+    ::close(low);
+    ::close(high);
+}
+
+TEST_CASE("process: standard descriptors that the host has closed are not mixed up") {
+    const TemporaryDirectory temporary;
+    for (const ProcessCalls calls : every_way) {
+        ProcessOptions options =
+            child_with(calls, {"error", "wrong", "copy", "descriptors", "directory"});
+        options.working_directory = temporary.path();
+        int kept[3];
+        for (int i = 0; i < 3; ++i) {
+            kept[i] = ::fcntl(i, F_DUPFD_CLOEXEC, 100); // -1 when it is closed already
+        }
+        for (int i = 0; i < 3; ++i) {
+            ::close(i);
+        }
+        Process process;
+        const auto error = Process::start(options, process);
+        for (int i = 0; i < 3; ++i) {
+            if (kept[i] >= 0) {
+                ::dup2(kept[i], i);
+                ::close(kept[i]);
+            }
+        }
+        REQUIRE_FALSE(error);
+        CHECK(process.write_input("in").bytes == 2);
+        process.close_input();
+        CHECK(read_output(process) == "in0p 1p 2p \n" + temporary.path() + '\n');
+        CHECK(porthole_test::read_error(process) == "wrong");
+    }
+}
+
+TEST_CASE("process: our ends are kept from other programs, and do not block") {
+    Process process = started(child({"hang"}));
+    for (const auto handle :
+         {process.input_handle(), process.output_handle(), process.error_handle()}) {
+        const int descriptor = static_cast<int>(handle);
+        CHECK((::fcntl(descriptor, F_GETFD) & FD_CLOEXEC) != 0);
+        CHECK((::fcntl(descriptor, F_GETFL) & O_NONBLOCK) != 0);
+    }
+    if (process.exit_handle() != porthole::invalid_handle) {
+        CHECK((::fcntl(static_cast<int>(process.exit_handle()), F_GETFD) & FD_CLOEXEC) != 0);
+    }
+}
+
+TEST_CASE("process: the program can open its standard descriptors by name") {
+    Process process = started(child({"open-by-name"}));
+    CHECK(read_output(process) == "opened\n");
+}
+
+TEST_CASE("process: signals are as the system has them, and the group is its own") {
+    const SignalState pipe_state(SIGPIPE);
+    const SignalState user_state(SIGUSR1);
+    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGUSR1, SIG_IGN);
+    sigset_t blocked;
+    ::sigemptyset(&blocked);
+    ::sigaddset(&blocked, SIGTERM);
+    ::sigaddset(&blocked, SIGUSR2);
+    ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
+    Process process = started(child({"signals", "group"}));
+    CHECK(read_output(process) == "\nleader\n");
+}
+
+TEST_CASE("process: writing to a program that reads no more raises no signal") {
+    const SignalState state(SIGPIPE);
+    std::signal(SIGPIPE, count_broken_pipe);
+    broken_pipes = 0;
+    for (const ProcessCalls calls : every_way) {
+        Process process = started(child_with(calls, {"close-input", "print", "x", "hang"}));
+        CHECK(read_output(process, 1) == "x");
+        for (int i = 0; i < 3; ++i) {
+            const auto result = process.write_input("more");
+            CHECK(result.status == IoStatus::failed);
+            CHECK(result.system_code == EPIPE);
+        }
+        sigset_t mask;
+        ::sigprocmask(SIG_BLOCK, nullptr, &mask);
+        CHECK(::sigismember(&mask, SIGPIPE) == 0);
+    }
+    CHECK(broken_pipes == 0);
+}
+
+TEST_CASE("process: a broken pipe that the host has pending stays pending") {
+    const SignalState state(SIGPIPE);
+    std::signal(SIGPIPE, count_broken_pipe);
+    broken_pipes = 0;
+    sigset_t broken_pipe;
+    ::sigemptyset(&broken_pipe);
+    ::sigaddset(&broken_pipe, SIGPIPE);
+    ::sigprocmask(SIG_BLOCK, &broken_pipe, nullptr);
+    std::raise(SIGPIPE);
+    for (const ProcessCalls calls : every_way) {
+        Process process = started(child_with(calls, {"close-input", "print", "x", "hang"}));
+        CHECK(read_output(process, 1) == "x");
+        CHECK(process.write_input("more").status == IoStatus::failed);
+        sigset_t pending;
+        ::sigpending(&pending);
+        CHECK(::sigismember(&pending, SIGPIPE) == 1);
+    }
+    ::sigprocmask(SIG_UNBLOCK, &broken_pipe, nullptr);
+    CHECK(broken_pipes == 1);
+}
+
+TEST_CASE("process: the exit handle is readable from the program's end on") {
+    Process process = started(child({"copy"}));
+    if (process.exit_handle() == porthole::invalid_handle) {
+        MESSAGE("skipped: this system has no handle for a process");
+        return;
+    }
+    CHECK_FALSE(porthole_test::wait_for(process.exit_handle(), {true, false}, 0).read);
+    process.close_input();
+    CHECK(porthole_test::wait_for(process.exit_handle(), {true, false}).read);
+    CHECK(process.has_ended());
+    const auto status = process.try_reap();
+    REQUIRE(status);
+    CHECK(exited_with(*status, 0));
+    CHECK(process.exit_handle() == porthole::invalid_handle);
+}
+
+TEST_CASE("process: without such a handle the end is told on asking") {
+    Process process = started(child_with(ProcessCalls::portable, {"copy", "exit", "5"}));
+    CHECK(process.exit_handle() == porthole::invalid_handle);
+    CHECK_FALSE(process.has_ended());
+    process.close_input();
+    CHECK(exited_with(reaped(process), 5));
+}
+
+TEST_CASE("process: which signal ended it is told") {
+    for (const int number : {SIGTERM, SIGKILL, SIGHUP}) {
+        Process process = started(child({"raise", std::to_string(number), "exit", "0"}));
+        const ExitStatus status = reaped(process);
+        CHECK(status.kind == ExitStatus::Kind::signalled);
+        CHECK(status.value == number);
+        CHECK_FALSE(status.is_success());
+    }
+}
+
+TEST_CASE("process: one that ignores the request to end has to be killed") {
+    Process process = started(child({"ignore-terminate", "print", "up", "copy", "hang"}));
+    CHECK(read_output(process, 2) == "up");
+    process.terminate_group();
+    CHECK(process.write_input("still").bytes == 5);
+    CHECK(read_output(process, 5) == "still");
+    CHECK_FALSE(process.has_ended());
+    process.kill_group();
+    CHECK(reaped(process).value == SIGKILL);
+}
+
+TEST_CASE("process: the destructor ends the whole group and leaves no zombie") {
+    const std::size_t before = count_children();
+    const auto reaper = std::make_shared<ProcessReaper>();
+    std::string own;
+    std::string grandchild;
+    {
+        ProcessOptions options = child({"grandchild", "print", "up", "hang"});
+        options.reaper = reaper;
+        Process process = started(options);
+        own = std::to_string(process.id());
+        while (grandchild.find("up") == std::string::npos) {
+            const std::string more = read_output(process, 1);
+            REQUIRE_FALSE(more.empty());
+            grandchild += more;
+        }
+        grandchild.resize(grandchild.find('\n'));
+        CHECK(look_up(own).state != 0);
+        CHECK(look_up(grandchild).state != 0);
+    }
+    CHECK(reaper->finish(std::chrono::milliseconds(patience_ms)));
+    CHECK(look_up(own).state == 0);
+    CHECK(comes_to_end(grandchild));
+    CHECK(count_children() == before);
+}
+
+TEST_CASE("process: the reaper asks in turn, a few at a time") {
+    const std::size_t before = count_children();
+    const auto reaper = std::make_shared<ProcessReaper>();
+    {
+        ProcessOptions options = child({"hang"});
+        options.reaper = reaper;
+        std::vector<Process> processes;
+        for (int i = 0; i < 6; ++i) {
+            processes.push_back(started(options));
+        }
+    }
+    const auto deadline = patience_end();
+    std::size_t left = reaper->size();
+    while (left != 0 && std::chrono::steady_clock::now() < deadline) {
+        const std::size_t now = reaper->collect(1);
+        CHECK(left - now <= 1);
+        left = now;
+        std::this_thread::yield();
+    }
+    CHECK(left == 0);
+    CHECK(count_children() == before);
+}
+
+TEST_CASE("process: children of the host are the host's to wait for") {
+    const pid_t own = ::fork();
+    if (own == 0) {
+        ::_exit(7);
+    }
+    REQUIRE(own > 0);
+    const auto reaper = std::make_shared<ProcessReaper>();
+    for (int i = 0; i < 3; ++i) {
+        ProcessOptions options = child({"exit", "1"});
+        options.reaper = reaper;
+        Process process = started(options);
+        CHECK(exited_with(reaped(process), 1));
+        options = child({"hang"});
+        options.reaper = reaper;
+        static_cast<void>(started(options));
+        CHECK(reaper->finish(std::chrono::milliseconds(patience_ms)));
+    }
+    int status = 0;
+    CHECK(::waitpid(own, &status, 0) == own);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 7);
+}
+
+TEST_CASE("process: a host that waits for every child is survived") {
+    Process process = started(child({"exit", "4"}));
+    int status = 0;
+    CHECK(::waitpid(static_cast<pid_t>(process.id()), &status, 0) == process.id());
+    CHECK(process.has_ended());
+    const auto told = process.try_reap();
+    REQUIRE(told);
+    CHECK(told->kind == ExitStatus::Kind::unknown);
+    CHECK_FALSE(told->is_success());
+    CHECK_FALSE(process.is_started());
+}
+
+TEST_CASE("process: files that cannot be run are errors that name the cause") {
+    const TemporaryDirectory temporary;
+    temporary.write("text", "just text\n");
+    temporary.write("unknown", "just text\n");
+    temporary.write("lost", "#!/nowhere/interpreter\n");
+    for (const char* name : {"unknown", "lost"}) {
+        REQUIRE(::chmod(temporary.path(name).c_str(), 0700) == 0);
+    }
+    const struct {
+        const char* name;
+        ErrorCode code;
+        const char* advice;
+    } cases[] = {
+        {"text", ErrorCode::permission_denied, "chmod"},
+        {"", ErrorCode::permission_denied, "directory"},
+        {"unknown", ErrorCode::system, "#!"},
+        {"lost", ErrorCode::not_found, "interpreter"},
+        {"missing", ErrorCode::not_found, "no such program"},
+    };
+    const std::size_t descriptors = open_descriptors();
+    const std::size_t children = count_children();
+    for (const auto& each : cases) {
+        ProcessOptions options = child({});
+        options.program = temporary.path(each.name);
+        Process process;
+        const auto error = Process::start(options, process);
+        INFO(error.message());
+        CHECK(error.code() == each.code);
+        CHECK(error.advice().find(each.advice) != std::string_view::npos);
+        CHECK(error.endpoint() == options.program);
+        CHECK(open_descriptors() == descriptors);
+        CHECK(count_children() == children);
+    }
+}
+
+TEST_CASE("process: without descriptors starting fails whole, and works again afterwards") {
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const std::size_t open_before = open_descriptors();
+    const ProcessOptions options = child({"exit", "0"});
+    std::size_t failures = 0;
+    // From the first free number on: each limit fails at another of the pipes.
+    const int lowest = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    REQUIRE(lowest >= 0);
+    ::close(lowest);
+    for (int room = 0; room < 6; ++room) {
+        rlimit tight = before;
+        tight.rlim_cur = static_cast<rlim_t>(lowest + room);
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
+        Process process;
+        const auto error = Process::start(options, process);
+        ::setrlimit(RLIMIT_NOFILE, &before);
+        failures += error.code() == ErrorCode::too_many_files ? 1u : 0u;
+        CHECK(open_descriptors() == open_before);
+    }
+    CHECK(failures == 6);
+    Process process = started(options);
+    CHECK(exited_with(reaped(process), 0));
+}
+
+TEST_CASE("process: nothing is left of two hundred programs, started or not") {
+    const std::size_t descriptors = open_descriptors();
+    const std::size_t children = count_children();
+    const auto reaper = std::make_shared<ProcessReaper>();
+    for (int i = 0; i < 200; ++i) {
+        ProcessOptions options = child_with(every_way[i % 2], {"exit", "2"});
+        options.reaper = reaper;
+        if (i % 4 == 1) {
+            options.program = "/nowhere/program";
+        } else if (i % 4 == 2) {
+            options.arguments = {"child", "hang"};
+        } else if (i % 4 == 3) {
+            options.working_directory = "/nowhere";
+        }
+        Process process;
+        const auto error = Process::start(options, process);
+        CHECK(static_cast<bool>(error) == (i % 2 == 1));
+        if (i % 4 == 0) {
+            CHECK(exited_with(reaped(process), 2));
+        }
+    }
+    CHECK(reaper->finish(std::chrono::milliseconds(patience_ms)));
+    CHECK(open_descriptors() == descriptors);
+    CHECK(count_children() == children);
+}
+
+#endif
