@@ -80,8 +80,10 @@ inline void wait_for_load(porthole::Server& server) {
     }
 }
 
-/// Runs the frames, prints what their ticks took, and returns how many seconds it all lasted.
-inline double run_frames(porthole::Server& server, const FramePlan& plan) {
+/// Runs the frames until the plan's time is over, or `is_done`; prints what their ticks took, and
+/// returns how many seconds it all lasted.
+template <class IsDone>
+double run_frames(porthole::Server& server, const FramePlan& plan, const IsDone& is_done) {
     std::vector<nanoseconds> wall;
     std::vector<nanoseconds> cpu;
     std::size_t late = 0;
@@ -89,7 +91,7 @@ inline double run_frames(porthole::Server& server, const FramePlan& plan) {
     std::size_t late_by_tick_cpu = 0;
     const auto begin = SteadyClock::now();
     auto frame_end = begin;
-    while (frame_end < begin + plan.length) {
+    while (frame_end < begin + plan.length && !is_done()) {
         frame_end += plan.frame_time;
         work_for(plan.work);
         const auto started = SteadyClock::now();
@@ -117,6 +119,10 @@ inline double run_frames(porthole::Server& server, const FramePlan& plan) {
         "frames late %zu; because of Porthole %zu by wall time, %zu by CPU time\n", late,
         late_by_tick, late_by_tick_cpu);
     return seconds;
+}
+
+inline double run_frames(porthole::Server& server, const FramePlan& plan) {
+    return run_frames(server, plan, [] { return false; });
 }
 
 /// They end a little later than the measurement; cut off, they would report errors that are none.

@@ -72,6 +72,7 @@
 #include "porthole/http/chunked.hpp"
 #include "porthole/http/body.hpp"
 #include "porthole/http/request.hpp"
+#include "porthole/http/multipart.hpp"
 #include "porthole/http/response.hpp"
 #include "porthole/http/server_sent_event.hpp"
 #include "porthole/http/serializer.hpp"
@@ -102,6 +103,7 @@
 #include "porthole/ext/files_path.hpp"
 #include "porthole/ext/files_source.hpp"
 #include "porthole/ext/testing.hpp"
+#include "porthole/ext/uploads.hpp"
 
 #endif // PORTHOLE_HPP
 
@@ -163,6 +165,7 @@
 #include "porthole/http/response_parser.inl"
 #include "porthole/http/chunked.inl"
 #include "porthole/http/request.inl"
+#include "porthole/http/multipart.inl"
 #include "porthole/http/response.inl"
 #include "porthole/http/serializer.inl"
 #include "porthole/http/server_sent_event.inl"
@@ -195,6 +198,7 @@
 #include "porthole/ext/assets.inl"
 #include "porthole/ext/assets_disk.inl"
 #include "porthole/ext/testing.inl"
+#include "porthole/ext/uploads.inl"
 
 // clang-format on
 

@@ -2606,6 +2606,172 @@ private:
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/http/multipart.hpp
+
+// Forms with files: multipart/form-data (RFC 7578), which is a multipart body (RFC 2046 section
+// 5.1) whose parts have names. The parser takes bytes in any pieces and hands out content in
+// place; it copies nothing but the heads of parts. For a body that is there as a whole,
+// read_form_parts() is all that is needed.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// What a form may hold. The size of the whole is bounded by the route's limit for its content.
+struct MultipartLimits {
+    /// Past it: 413.
+    std::size_t max_parts = 100;
+    /// The field lines of a part with their line ends, and the empty line. Past it: 431.
+    std::size_t max_part_head_bytes = 8 * 1024;
+    /// Field lines of a part. Past it: 431.
+    std::size_t max_part_fields = 20;
+    /// A part's name, and a file's name, each, decoded. Past it: 431.
+    std::size_t max_name_bytes = 1024;
+    /// The content of one part. Past it: 413.
+    std::uint64_t max_part_bytes = UINT64_MAX;
+    /// The content of all parts together that are collected in memory. Past it: 413.
+    std::size_t max_collected_bytes = 1024 * 1024;
+    /// What stands before the first part, and behind the last, and means nothing. Past it: 400.
+    std::size_t max_preamble_bytes = 4 * 1024;
+    std::size_t max_epilogue_bytes = 4 * 1024;
+};
+
+/// Everything that makes a form unreadable, one sentence each.
+enum class MultipartFault : unsigned char {
+    none,
+    not_a_form,
+    bad_boundary,
+    preamble_too_long,
+    bad_delimiter,
+    bad_part_field,
+    bad_disposition,
+    part_head_too_large,
+    too_many_part_fields,
+    name_too_long,
+    too_many_parts,
+    part_too_large,
+    collected_too_large,
+    epilogue_too_long,
+    incomplete,
+};
+
+/// The status that answers a fault: 400, 413, 415 or 431.
+int status_of(MultipartFault fault) noexcept;
+/// The sentence that says what is wrong; those about a limit name the field of MultipartLimits.
+std::string_view describe(MultipartFault fault) noexcept;
+
+/// What is said of a part ahead of its content. Names are as the client sent them, with the escapes
+/// of browsers undone: any bytes, line ends included.
+struct FormPartHead {
+    std::string_view name;
+    /// Present for files, and may be empty: a file input without a file. It is the client's word,
+    /// never a path to open (RFC 7578 section 4.2).
+    std::optional<std::string_view> file_name;
+    /// "text/plain" when the part does not say (RFC 7578 section 4.4).
+    std::string_view content_type = "text/plain";
+    /// All field lines of the part.
+    Fields fields;
+};
+
+/// A part of a form that is there as a whole; see FormPartHead.
+struct FormPart {
+    std::string name;
+    std::optional<std::string> file_name;
+    std::string content_type;
+    std::string_view content; ///< a view into what it was read from
+};
+
+/// The parts of a request's collected body, valid until the handler returns. Nothing when it is no
+/// form, or a malformed one.
+std::optional<std::vector<FormPart>>
+read_form_parts(const Request& request, const MultipartLimits& limits = {});
+/// The same for any bytes, with their Content-Type. `fault` tells what is wrong with them.
+std::optional<std::vector<FormPart>> read_form_parts(
+    std::string_view content_type, std::string_view content, const MultipartLimits& limits,
+    MultipartFault& fault);
+
+namespace detail {
+
+/// The boundary that a Content-Type of multipart/form-data names (RFC 2046 section 5.1.1).
+MultipartFault read_boundary(std::string_view content_type, std::string_view& boundary);
+/// Of a request, which must have one Content-Type.
+MultipartFault read_boundary(const Request& request, std::string_view& boundary);
+
+enum class MultipartEvent : unsigned char {
+    need_more,  ///< all bytes are consumed
+    part_begin, ///< part() is the new one
+    data,       ///< data() is the next piece of the part's content, never empty
+    part_end,
+    failed, ///< fault() says why; stays so
+};
+
+class MultipartParser {
+public:
+    /// A boundary of read_boundary().
+    MultipartParser(std::string_view boundary, const MultipartLimits& limits);
+    MultipartParser(const MultipartParser&) = delete; // part() points into itself
+    MultipartParser& operator=(const MultipartParser&) = delete;
+
+    /// One step: takes some of `bytes`, says how many in `consumed`, and what they were. To be
+    /// called with what is left until it is need_more, then with what arrives next.
+    MultipartEvent parse(std::string_view bytes, std::size_t& consumed);
+    /// No more bytes will come: the form is complete unless there is a fault.
+    MultipartFault finish() noexcept;
+
+    /// From part_begin until the next one.
+    const FormPartHead& part() const noexcept { return part_; }
+    /// Valid until the next parse(): a view into the bytes, or, for what looked like the beginning
+    /// of a delimiter and was none, into the parser.
+    std::string_view data() const noexcept { return data_; }
+    MultipartFault fault() const noexcept { return fault_; }
+
+private:
+    enum class State : unsigned char {
+        preamble,
+        delimiter_end, ///< a delimiter has been read, and what kind it is comes next
+        delimiter_dash,
+        delimiter_padding,
+        delimiter_line_feed,
+        head,
+        content,
+        close_end, ///< the last delimiter has been read
+        close_line_feed,
+        epilogue,
+        over_limit, ///< the part's last byte that is allowed has been handed out
+        failed,
+    };
+
+    MultipartLimits limits_;
+    State state_ = State::preamble;
+    MultipartFault fault_ = MultipartFault::none;
+    std::string delimiter_;   ///< "\r\n--" and the boundary
+    std::size_t matched_ = 0; ///< of it, at the end of what has been consumed
+    std::size_t unsent_ = 0;  ///< of matched_: a line end that is no part of the content
+    bool is_in_part_ = false; ///< part_begin has been said, and part_end has not
+    bool is_head_begun_ = false;
+    std::size_t parts_ = 0;
+    std::uint64_t counted_ = 0; ///< bytes of the content, the preamble or the epilogue
+    std::string head_;          ///< what part_.fields points into
+    std::string names_;         ///< what part_.name and part_.file_name point into
+    FormPartHead part_;
+    std::string_view data_;
+
+    MultipartEvent step(std::string_view rest, std::size_t& taken);
+    MultipartEvent search(std::string_view rest, std::size_t& taken);
+    MultipartEvent go_on_matching(std::string_view rest, std::size_t& taken);
+    MultipartEvent give(std::string_view piece);
+    MultipartEvent read_delimiter_end(char c);
+    MultipartEvent read_head(std::string_view rest, std::size_t& taken);
+    MultipartEvent skip_epilogue(std::string_view rest, std::size_t& taken);
+    MultipartEvent end_part(State next) noexcept;
+    MultipartEvent begin_part();
+    MultipartFault split_head();
+    MultipartFault read_names(std::string_view disposition);
+    MultipartEvent fail(MultipartFault fault) noexcept;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
 // porthole/http/response.hpp
 
 // What a handler fills in. Fields are checked and kept as they will be sent, so that this is the
@@ -4377,6 +4543,115 @@ private:
 void pass_time(Server& server, ManualClock& clock, Duration time);
 
 } // namespace testing
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/uploads.hpp
+
+// Places for what clients send: a file that appears under its name when it is complete, and the
+// parts of a form, taken as they come. Nothing is held in memory but what is asked to be.
+//
+//     server.put_stream("/data", [](const porthole::Request&) {
+//         return porthole::to_file("incoming/data.bin");
+//     });
+//     server.post_stream("/form", [](const porthole::Request& request) {
+//         return porthole::multipart(request)
+//             .on_part([](const porthole::FormPartHead& part) {
+//                 return part.name == "photo" ? porthole::PartSink::to_file("incoming/photo.jpg")
+//                                             : porthole::PartSink::collect();
+//             })
+//             .on_part_end([](const porthole::FormPartHead& part, std::string_view text) { ... })
+//             .on_end([](const porthole::Request&, porthole::Response& response) { ... });
+//     });
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class FormUpload;
+
+} // namespace detail
+
+struct UploadOptions {
+    /// False: a file of that name is kept, and the upload is answered with 409.
+    bool may_replace = true;
+    /// More is 413.
+    std::uint64_t max_bytes = UINT64_MAX;
+};
+
+/// Content into a file at `path`, which is UTF-8 and the program's own: never made of what a client
+/// sent without a check. It is written beside its place and renamed when it is complete; what fails
+/// or is given up leaves nothing behind, and what was there stays. Answers 201, or 204 when it has
+/// replaced a file; 507 when there is no room, at the head where the length is announced; 500 when
+/// there is no such directory or it may not be written to.
+///
+/// Functions that are set on the sink come after its own: on_data() for what has been written,
+/// on_end() when the file stands under its name, instead of the answer above, and on_abort() when
+/// it never will.
+BodySink to_file(std::string_view path, const UploadOptions& options = {});
+
+/// Where the content of one part of a form goes.
+class PartSink {
+public:
+    /// Nowhere.
+    static PartSink skip() { return PartSink(Kind::skip); }
+    /// Into memory, for on_part_end(); bounded by MultipartLimits::max_collected_bytes.
+    static PartSink collect() { return PartSink(Kind::collect); }
+    /// To on_data(), piece by piece.
+    static PartSink pieces() { return PartSink(Kind::pieces); }
+    /// Into a file, as porthole::to_file() does. All files of a form get their names when the whole
+    /// form has come, ahead of on_end(); until then each holds two descriptors.
+    static PartSink to_file(std::string_view path, const UploadOptions& options = {});
+    /// The whole form is refused: a status from 400 to 599, and a sentence for the page.
+    static PartSink refuse(int status, std::string_view sentence = {});
+
+private:
+    friend class detail::FormUpload;
+    enum class Kind : unsigned char { skip, collect, pieces, file, refusal };
+    explicit PartSink(Kind kind) noexcept : kind_(kind) {}
+
+    Kind kind_;
+    int status_ = 0;
+    std::string text_; ///< the path, or the sentence
+    UploadOptions options_;
+};
+
+/// A form's parts as they come; converts to the BodySink that a route returns. Cheap to copy: all
+/// copies are the same form. The functions run inside tick(); a part's head is valid for the call.
+/// Of on_end() and on_abort() exactly one is called, and on_abort() also for a form that cannot be
+/// read, or a file that cannot be stored.
+class MultipartSink {
+public:
+    /// Decides where a part goes. Without it: files to on_data(), everything else is collected.
+    MultipartSink& on_part(std::function<PartSink(const FormPartHead& part)> choose);
+    /// A piece of a part that goes to PartSink::pieces().
+    MultipartSink&
+    on_data(std::function<void(const FormPartHead& part, std::string_view piece)> take);
+    /// A part is complete; `text` is what was collected of it.
+    MultipartSink&
+    on_part_end(std::function<void(const FormPartHead& part, std::string_view text)> take);
+    /// Answers when the form is complete; 204 without it.
+    MultipartSink& on_end(Handler answer);
+    MultipartSink& on_abort(std::function<void()> give_up);
+    /// Of the whole form; see BodySink::max_bytes().
+    MultipartSink& max_bytes(std::uint64_t bytes);
+
+    /// To be captured by the functions above. A pause takes effect behind the piece that has
+    /// arrived, which may hold several parts.
+    BodyFlow flow() const noexcept { return sink_.flow(); }
+    operator BodySink() const { return sink_; }
+
+private:
+    friend MultipartSink multipart(const Request& request, const MultipartLimits& limits);
+    MultipartSink(BodySink sink, std::shared_ptr<detail::FormUpload> upload) noexcept;
+
+    BodySink sink_;
+    std::shared_ptr<detail::FormUpload> upload_;
+};
+
+/// Takes multipart/form-data (RFC 7578). What is none is refused with 415; a form that is
+/// malformed, or past a limit, with 400, 413 or 431 as soon as that is seen.
+MultipartSink multipart(const Request& request, const MultipartLimits& limits = {});
 
 PORTHOLE_NAMESPACE_END
 
@@ -13167,6 +13442,566 @@ PORTHOLE_FN std::string_view Request::http_version() const noexcept {
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/http/multipart.inl
+
+// The search for the next delimiter looks for its first byte alone, a carriage return, which occurs
+// nowhere else in it: after a mismatch nothing that was compared has to be looked at again, and
+// what a piece's end cuts off of a possible delimiter is known without being kept.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+PORTHOLE_FN int status_of(MultipartFault fault) noexcept {
+    constexpr int bad_request = 400;
+    constexpr int content_too_large = 413;
+    constexpr int unsupported_media_type = 415;
+    constexpr int fields_too_large = 431;
+    switch (fault) {
+    case MultipartFault::none: return 200;
+    case MultipartFault::not_a_form: return unsupported_media_type;
+    case MultipartFault::bad_boundary:
+    case MultipartFault::preamble_too_long:
+    case MultipartFault::bad_delimiter:
+    case MultipartFault::bad_part_field:
+    case MultipartFault::bad_disposition:
+    case MultipartFault::epilogue_too_long:
+    case MultipartFault::incomplete: return bad_request;
+    case MultipartFault::part_head_too_large:
+    case MultipartFault::too_many_part_fields:
+    case MultipartFault::name_too_long: return fields_too_large;
+    case MultipartFault::too_many_parts:
+    case MultipartFault::part_too_large:
+    case MultipartFault::collected_too_large: return content_too_large;
+    }
+    return bad_request;
+}
+
+PORTHOLE_FN std::string_view describe(MultipartFault fault) noexcept {
+    switch (fault) {
+    case MultipartFault::none: return "";
+    case MultipartFault::not_a_form: return "The content is not multipart/form-data.";
+    case MultipartFault::bad_boundary:
+        return "The Content-Type names no boundary, or one that is not allowed.";
+    case MultipartFault::preamble_too_long:
+        return "The form does not begin with its boundary (MultipartLimits::max_preamble_bytes).";
+    case MultipartFault::bad_delimiter:
+        return "A line of the form begins with the boundary and goes on with something else.";
+    case MultipartFault::bad_part_field: return "A part of the form has a malformed field line.";
+    case MultipartFault::bad_disposition:
+        return "A part of the form has no name, or a malformed Content-Disposition.";
+    case MultipartFault::part_head_too_large:
+        return "The fields of a part are too large (MultipartLimits::max_part_head_bytes).";
+    case MultipartFault::too_many_part_fields:
+        return "A part of the form has too many fields (MultipartLimits::max_part_fields).";
+    case MultipartFault::name_too_long:
+        return "A name in the form is too long (MultipartLimits::max_name_bytes).";
+    case MultipartFault::too_many_parts:
+        return "The form has too many parts (MultipartLimits::max_parts).";
+    case MultipartFault::part_too_large:
+        return "A part of the form is too large (MultipartLimits::max_part_bytes).";
+    case MultipartFault::collected_too_large:
+        return "The form's fields are too large (MultipartLimits::max_collected_bytes).";
+    case MultipartFault::epilogue_too_long:
+        return "Too much follows the form's end (MultipartLimits::max_epilogue_bytes).";
+    case MultipartFault::incomplete: return "The form ends before its last boundary.";
+    }
+    return "";
+}
+
+namespace detail {
+
+/// bchars (RFC 2046 section 5.1.1); a space must not be the last.
+inline bool is_boundary(std::string_view text) noexcept {
+    constexpr std::size_t max_boundary_bytes = 70;
+    for (const char c : text) {
+        if (!ascii::is_alpha(c) && !ascii::is_digit(c)
+            && std::string_view("'()+_,-./:=? ").find(c) == std::string_view::npos) {
+            return false;
+        }
+    }
+    return !text.empty() && text.size() <= max_boundary_bytes && text.back() != ' ';
+}
+
+PORTHOLE_FN MultipartFault
+read_boundary(std::string_view content_type, std::string_view& boundary) {
+    if (!ascii::equals_ignoring_case(media_type_essence(content_type), "multipart/form-data")) {
+        return MultipartFault::not_a_form;
+    }
+    std::string_view rest =
+        content_type.substr((std::min)(content_type.find(';'), content_type.size()));
+    std::size_t boundaries = 0;
+    while (!rest.empty()) {
+        const std::string_view parameter = next_parameter(rest);
+        const std::string_view name = parameter.substr(0, parameter.find('='));
+        if (ascii::equals_ignoring_case(name, "boundary")) {
+            ++boundaries;
+        }
+    }
+    const auto value = media_type_parameter(content_type, "boundary");
+    // Two of them: others may read the form by the second.
+    if (!value || boundaries != 1 || !is_boundary(*value)) {
+        return MultipartFault::bad_boundary;
+    }
+    boundary = *value;
+    return MultipartFault::none;
+}
+
+PORTHOLE_FN MultipartFault read_boundary(const Request& request, std::string_view& boundary) {
+    const auto content_type = request.header("Content-Type");
+    if (!content_type || request.fields().count("Content-Type") != 1) {
+        return MultipartFault::not_a_form;
+    }
+    return read_boundary(*content_type, boundary);
+}
+
+PORTHOLE_FN
+MultipartParser::MultipartParser(std::string_view boundary, const MultipartLimits& limits)
+    : limits_(limits), delimiter_("\r\n--") {
+    delimiter_ += boundary;
+    // The first delimiter may stand at the very beginning, as if a line end were before it.
+    matched_ = unsent_ = 2;
+}
+
+PORTHOLE_FN MultipartEvent MultipartParser::fail(MultipartFault fault) noexcept {
+    state_ = State::failed;
+    fault_ = fault;
+    data_ = {};
+    return MultipartEvent::failed;
+}
+
+PORTHOLE_FN MultipartEvent MultipartParser::parse(std::string_view bytes, std::size_t& consumed) {
+    consumed = 0;
+    data_ = {};
+    for (;;) {
+        std::size_t taken = 0;
+        const MultipartEvent event = step(bytes.substr(consumed), taken);
+        consumed += taken;
+        if (event != MultipartEvent::need_more || consumed == bytes.size()) {
+            return event;
+        }
+    }
+}
+
+PORTHOLE_FN MultipartFault MultipartParser::finish() noexcept {
+    const bool is_complete =
+        state_ == State::close_end || state_ == State::epilogue || state_ == State::close_line_feed;
+    if (!is_complete && state_ != State::failed) {
+        static_cast<void>(fail(
+            state_ == State::over_limit ? MultipartFault::part_too_large
+                                        : MultipartFault::incomplete));
+    }
+    return fault_;
+}
+
+PORTHOLE_FN MultipartEvent MultipartParser::step(std::string_view rest, std::size_t& taken) {
+    switch (state_) {
+    case State::preamble:
+    case State::content: return matched_ != 0 ? go_on_matching(rest, taken) : search(rest, taken);
+    case State::delimiter_end:
+    case State::delimiter_dash:
+    case State::delimiter_padding:
+    case State::delimiter_line_feed:
+    case State::close_end:
+    case State::close_line_feed:
+        if (rest.empty()) {
+            return MultipartEvent::need_more;
+        }
+        taken = 1;
+        return read_delimiter_end(rest.front());
+    case State::head: return read_head(rest, taken);
+    case State::epilogue: return skip_epilogue(rest, taken);
+    case State::over_limit: return fail(MultipartFault::part_too_large);
+    case State::failed: break;
+    }
+    return MultipartEvent::failed;
+}
+
+/// Content up to the next delimiter, or to what may be the beginning of one.
+PORTHOLE_FN MultipartEvent MultipartParser::search(std::string_view rest, std::size_t& taken) {
+    const char* const begin = rest.data();
+    std::size_t at = 0;
+    std::size_t compared = 0;
+    while (at < rest.size()) {
+        const void* found = std::memchr(begin + at, '\r', rest.size() - at);
+        if (found == nullptr) {
+            at = rest.size();
+            break;
+        }
+        at = static_cast<std::size_t>(static_cast<const char*>(found) - begin);
+        compared = (std::min)(rest.size() - at, delimiter_.size());
+        if (std::memcmp(begin + at, delimiter_.data(), compared) == 0) {
+            break;
+        }
+        compared = 0;
+        ++at;
+    }
+    taken = at;
+    if (at != 0) {
+        return give(rest.substr(0, at));
+    }
+    taken = matched_ = compared;
+    unsent_ = 0;
+    state_ = matched_ == delimiter_.size() ? State::delimiter_end : state_;
+    return MultipartEvent::need_more;
+}
+
+/// A delimiter may have begun in earlier bytes.
+PORTHOLE_FN MultipartEvent
+MultipartParser::go_on_matching(std::string_view rest, std::size_t& taken) {
+    while (matched_ < delimiter_.size() && taken < rest.size()
+           && rest[taken] == delimiter_[matched_]) {
+        ++matched_;
+        ++taken;
+    }
+    if (matched_ == delimiter_.size()) {
+        state_ = State::delimiter_end;
+        return MultipartEvent::need_more;
+    }
+    if (taken == rest.size()) {
+        return MultipartEvent::need_more;
+    }
+    const std::string_view held = std::string_view(delimiter_).substr(unsent_, matched_ - unsent_);
+    matched_ = unsent_ = 0;
+    return held.empty() ? MultipartEvent::need_more : give(held);
+}
+
+PORTHOLE_FN MultipartEvent MultipartParser::give(std::string_view piece) {
+    if (state_ == State::preamble) {
+        counted_ += piece.size();
+        return counted_ > limits_.max_preamble_bytes ? fail(MultipartFault::preamble_too_long)
+                                                     : MultipartEvent::need_more;
+    }
+    const std::uint64_t allowed = limits_.max_part_bytes - counted_;
+    if (allowed == 0) {
+        return fail(MultipartFault::part_too_large);
+    }
+    if (piece.size() > allowed) {
+        piece = piece.substr(0, static_cast<std::size_t>(allowed));
+        state_ = State::over_limit;
+    }
+    counted_ += piece.size();
+    data_ = piece;
+    return MultipartEvent::data;
+}
+
+/// What follows the boundary on its line: nothing or padding before another part, "--" behind the
+/// last one (RFC 2046 section 5.1.1). No content may have a line that begins like a delimiter, so
+/// anything else there is an error, and no guess is made at what was meant.
+PORTHOLE_FN MultipartEvent MultipartParser::read_delimiter_end(char c) {
+    const bool is_padding = c == ' ' || c == '\t';
+    switch (state_) {
+    case State::delimiter_end:
+        if (c == '-') {
+            state_ = State::delimiter_dash;
+            return MultipartEvent::need_more;
+        }
+        [[fallthrough]];
+    case State::delimiter_padding:
+        state_ = c == '\r' ? State::delimiter_line_feed : State::delimiter_padding;
+        return c == '\r' || is_padding ? MultipartEvent::need_more
+                                       : fail(MultipartFault::bad_delimiter);
+    case State::delimiter_line_feed:
+        return c == '\n' ? end_part(State::head) : fail(MultipartFault::bad_delimiter);
+    case State::delimiter_dash:
+        return c == '-' ? end_part(State::close_end) : fail(MultipartFault::bad_delimiter);
+    case State::close_end:
+        state_ = c == '\r' ? State::close_line_feed : State::close_end;
+        return c == '\r' || is_padding ? MultipartEvent::need_more
+                                       : fail(MultipartFault::bad_delimiter);
+    case State::close_line_feed:
+        counted_ = 0;
+        state_ = State::epilogue;
+        return c == '\n' ? MultipartEvent::need_more : fail(MultipartFault::bad_delimiter);
+    case State::preamble:
+    case State::head:
+    case State::content:
+    case State::epilogue:
+    case State::over_limit:
+    case State::failed: break;
+    }
+    return fail(MultipartFault::bad_delimiter);
+}
+
+PORTHOLE_FN MultipartEvent MultipartParser::end_part(State next) noexcept {
+    state_ = next;
+    is_head_begun_ = false;
+    return std::exchange(is_in_part_, false) ? MultipartEvent::part_end : MultipartEvent::need_more;
+}
+
+PORTHOLE_FN MultipartEvent
+MultipartParser::skip_epilogue(std::string_view rest, std::size_t& taken) {
+    taken = rest.size();
+    counted_ += rest.size();
+    return counted_ > limits_.max_epilogue_bytes ? fail(MultipartFault::epilogue_too_long)
+                                                 : MultipartEvent::need_more;
+}
+
+/// Collects lines up to the empty one.
+PORTHOLE_FN MultipartEvent MultipartParser::read_head(std::string_view rest, std::size_t& taken) {
+    if (rest.empty()) {
+        return MultipartEvent::need_more;
+    }
+    if (!is_head_begun_) {
+        if (parts_ == limits_.max_parts) {
+            return fail(MultipartFault::too_many_parts);
+        }
+        is_head_begun_ = true;
+        head_.clear();
+    }
+    const std::size_t line_feed = rest.find('\n');
+    const bool has_line = line_feed != std::string_view::npos;
+    const std::string_view piece = rest.substr(0, has_line ? line_feed + 1 : rest.size());
+    if (piece.size() > limits_.max_part_head_bytes - head_.size()) {
+        return fail(MultipartFault::part_head_too_large);
+    }
+    head_.append(piece);
+    taken = piece.size();
+    if (!has_line) {
+        return MultipartEvent::need_more;
+    }
+    const std::string_view head = head_;
+    if (head.size() < 2 || head[head.size() - 2] != '\r') {
+        return fail(MultipartFault::bad_part_field); // a bare line feed
+    }
+    const bool is_empty_line =
+        head.size() == 2 || (head.size() > 3 && head.substr(head.size() - 4) == "\r\n\r\n");
+    return is_empty_line ? begin_part() : MultipartEvent::need_more;
+}
+
+PORTHOLE_FN MultipartEvent MultipartParser::begin_part() {
+    const MultipartFault fault = split_head();
+    if (fault != MultipartFault::none) {
+        return fail(fault);
+    }
+    ++parts_;
+    counted_ = 0;
+    state_ = State::content;
+    is_in_part_ = true;
+    // The empty line's end may also be the one that a delimiter begins with: no content at all.
+    matched_ = unsent_ = 2;
+    return MultipartEvent::part_begin;
+}
+
+PORTHOLE_FN MultipartFault MultipartParser::split_head() {
+    part_.name = {};
+    part_.file_name.reset();
+    part_.fields.clear();
+    part_.fields.set_base(head_.data());
+    const auto span_of = [this](std::string_view text) {
+        return Span{
+            static_cast<std::uint32_t>(text.data() - head_.data()),
+            static_cast<std::uint32_t>(text.size())};
+    };
+    std::string_view rest = head_;
+    for (;;) {
+        const std::string_view line = rest.substr(0, rest.find("\r\n"));
+        rest.remove_prefix(line.size() + 2);
+        if (line.empty()) {
+            break;
+        }
+        const std::size_t colon = line.find(':');
+        const std::string_view name = line.substr(0, colon);
+        if (colon == std::string_view::npos || !ascii::is_token(name)) {
+            return MultipartFault::bad_part_field;
+        }
+        const std::string_view value = ascii::trim(line.substr(colon + 1));
+        if (!ascii::is_field_value(value)) {
+            return MultipartFault::bad_part_field;
+        }
+        if (part_.fields.size() == limits_.max_part_fields) {
+            return MultipartFault::too_many_part_fields;
+        }
+        part_.fields.add({span_of(name), span_of(value)});
+    }
+    part_.content_type = part_.fields.find("Content-Type").value_or("text/plain");
+    const auto disposition = part_.fields.find("Content-Disposition");
+    if (!disposition || part_.fields.count("Content-Disposition") != 1) {
+        return MultipartFault::bad_disposition;
+    }
+    return read_names(*disposition);
+}
+
+/// The escapes that are in use within the quotes of a form's names: browsers write a quote, a
+/// carriage return and a line feed as %22, %0D and %0A, and nothing else so (WHATWG HTML section
+/// 4.10.21.8); other clients put a backslash before a quote or a backslash. A backslash that
+/// escapes nothing is one, as in the paths that old browsers sent.
+inline void append_form_name(std::string_view quoted, std::string& into) {
+    while (!quoted.empty()) {
+        char c = quoted.front();
+        std::size_t used = 1;
+        if (c == '\\' && quoted.size() > 1 && (quoted[1] == '"' || quoted[1] == '\\')) {
+            c = quoted[1];
+            used = 2;
+        } else if (c == '%' && quoted.size() > 2) {
+            constexpr int base = 16;
+            const int high = ascii::hex_value(quoted[1]);
+            const int low = ascii::hex_value(quoted[2]);
+            const int value = high >= 0 && low >= 0 ? high * base + low : -1;
+            if (value == '"' || value == '\r' || value == '\n') {
+                c = static_cast<char>(value);
+                used = 3;
+            }
+        }
+        into += c;
+        quoted.remove_prefix(used);
+    }
+}
+
+/// The size of a quoted-string at the front of `text`, or 0.
+inline std::size_t quoted_size(std::string_view text) noexcept {
+    if (text.empty() || text.front() != '"') {
+        return 0;
+    }
+    for (std::size_t i = 1; i < text.size(); ++i) {
+        if (text[i] == '"') {
+            return i + 1;
+        }
+        const bool is_escape =
+            text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '"' || text[i + 1] == '\\');
+        i += is_escape ? 1 : 0;
+    }
+    return 0;
+}
+
+/// Takes "; name=value" from the front of `rest`. False when it is none; an empty name when there
+/// is nothing between two semicolons, which is allowed (RFC 9110 section 5.6.6).
+inline bool next_disposition_parameter(
+    std::string_view& rest, std::string_view& name, std::string_view& value) noexcept {
+    const auto skip_blanks = [&rest] {
+        rest.remove_prefix((std::min)(rest.find_first_not_of(" \t"), rest.size()));
+    };
+    name = value = {};
+    if (rest.front() != ';') {
+        return false;
+    }
+    rest.remove_prefix(1);
+    skip_blanks();
+    if (rest.empty() || rest.front() == ';') {
+        return true;
+    }
+    name = rest.substr(0, rest.find('='));
+    if (name.size() == rest.size() || !ascii::is_token(name)) {
+        return false;
+    }
+    rest.remove_prefix(name.size() + 1);
+    std::size_t size = quoted_size(rest);
+    if (size == 0) {
+        size = (std::min)(rest.find_first_of("; \t"), rest.size());
+        if (!ascii::is_token(rest.substr(0, size))) {
+            return false;
+        }
+    }
+    value = rest.substr(0, size);
+    rest.remove_prefix(size);
+    skip_blanks();
+    return true;
+}
+
+/// Content-Disposition: form-data; name="..."; filename="..." (RFC 7578 section 4.2). Other
+/// parameters mean nothing, "filename*" among them, which must not be used here.
+PORTHOLE_FN MultipartFault MultipartParser::read_names(std::string_view disposition) {
+    const std::size_t type_size = (std::min)(disposition.find_first_of("; \t"), disposition.size());
+    if (!ascii::equals_ignoring_case(disposition.substr(0, type_size), "form-data")) {
+        return MultipartFault::bad_disposition;
+    }
+    std::string_view rest = ascii::trim(disposition.substr(type_size));
+    std::optional<std::string_view> name;
+    std::optional<std::string_view> file_name;
+    while (!rest.empty()) {
+        std::string_view found;
+        std::string_view value;
+        if (!next_disposition_parameter(rest, found, value)) {
+            return MultipartFault::bad_disposition;
+        }
+        const bool is_name = ascii::equals_ignoring_case(found, "name");
+        if (!is_name && !ascii::equals_ignoring_case(found, "filename")) {
+            continue;
+        }
+        std::optional<std::string_view>& place = is_name ? name : file_name;
+        if (place) {
+            return MultipartFault::bad_disposition; // others may go by the other one
+        }
+        place = value;
+    }
+    if (!name) {
+        return MultipartFault::bad_disposition;
+    }
+    const auto append = [this](std::string_view sent) {
+        const std::size_t before = names_.size();
+        if (sent.front() == '"') {
+            append_form_name(sent.substr(1, sent.size() - 2), names_);
+        } else {
+            names_.append(sent);
+        }
+        return names_.size() - before;
+    };
+    names_.clear();
+    names_.reserve(name->size() + (file_name ? file_name->size() : 0)); // the views stay valid
+    const std::size_t name_size = append(*name);
+    const std::size_t file_name_size = file_name ? append(*file_name) : 0;
+    part_.name = std::string_view(names_).substr(0, name_size);
+    if (file_name) {
+        part_.file_name = std::string_view(names_).substr(name_size);
+    }
+    return name_size > limits_.max_name_bytes || file_name_size > limits_.max_name_bytes
+               ? MultipartFault::name_too_long
+               : MultipartFault::none;
+}
+
+} // namespace detail
+
+PORTHOLE_FN std::optional<std::vector<FormPart>> read_form_parts(
+    std::string_view content_type, std::string_view content, const MultipartLimits& limits,
+    MultipartFault& fault) {
+    using detail::MultipartEvent;
+    std::string_view boundary;
+    fault = detail::read_boundary(content_type, boundary);
+    if (fault != MultipartFault::none) {
+        return std::nullopt;
+    }
+    detail::MultipartParser parser(boundary, limits);
+    std::vector<FormPart> parts;
+    MultipartEvent event = MultipartEvent::part_end;
+    std::size_t at = 0;    // of the content: where parse() goes on
+    std::size_t begin = 0; // of the last part's content
+    std::size_t size = 0;
+    while (event != MultipartEvent::need_more && event != MultipartEvent::failed) {
+        std::size_t consumed = 0;
+        event = parser.parse(content.substr(at), consumed);
+        at += consumed;
+        if (event == MultipartEvent::part_begin) {
+            const FormPartHead& head = parser.part();
+            FormPart part;
+            part.name.assign(head.name);
+            if (head.file_name) {
+                part.file_name.emplace(*head.file_name);
+            }
+            part.content_type.assign(head.content_type);
+            parts.push_back(std::move(part));
+            begin = at;
+            size = 0;
+        } else if (event == MultipartEvent::data) {
+            size += parser.data().size();
+        } else if (event == MultipartEvent::part_end) {
+            parts.back().content = content.substr(begin, size);
+        }
+    }
+    fault = parser.finish();
+    return fault == MultipartFault::none ? std::optional<std::vector<FormPart>>(std::move(parts))
+                                         : std::nullopt;
+}
+
+PORTHOLE_FN std::optional<std::vector<FormPart>>
+read_form_parts(const Request& request, const MultipartLimits& limits) {
+    std::string_view boundary;
+    if (detail::read_boundary(request, boundary) != MultipartFault::none) {
+        return std::nullopt;
+    }
+    MultipartFault fault = MultipartFault::none;
+    return read_form_parts(*request.header("Content-Type"), request.body(), limits, fault);
+}
+
+PORTHOLE_NAMESPACE_END
+
 // porthole/http/response.inl
 
 PORTHOLE_NAMESPACE_BEGIN
@@ -21081,6 +21916,407 @@ PORTHOLE_FN void pass_time(Server& server, ManualClock& clock, Duration time) {
 }
 
 } // namespace testing
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/uploads.inl
+
+// Behind both kinds of sink stands an object that is shared by their functions, with the program's
+// own functions in it, which it calls after its work. It knows its sink only by a weak BodyFlow.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline constexpr int upload_created = 201;
+inline constexpr int upload_conflict = 409;
+inline constexpr int upload_too_large = 413;
+inline constexpr int upload_failed = 500;
+inline constexpr int upload_overloaded = 503;
+inline constexpr int upload_no_space = 507;
+
+/// The status that answers, 0 for ok.
+inline int status_of_upload(OutputResult result, const UploadOptions& options) noexcept {
+    switch (result) {
+    case OutputResult::ok: return 0;
+    case OutputResult::no_space: return upload_no_space;
+    case OutputResult::already_exists: return options.may_replace ? upload_failed : upload_conflict;
+    case OutputResult::exhausted: return upload_overloaded;
+    case OutputResult::not_found:
+    case OutputResult::denied:
+    case OutputResult::failed: break;
+    }
+    return upload_failed;
+}
+
+/// For the page and the log: it names no path.
+inline std::string_view describe_upload(int status) noexcept {
+    switch (status) {
+    case upload_conflict: return "There is a file of that name already.";
+    case upload_too_large: return "The file is too large (UploadOptions::max_bytes).";
+    case upload_overloaded: return "Too many files are open.";
+    case upload_no_space: return "There is no room left for this content.";
+    default: return "This content cannot be stored here.";
+    }
+}
+
+/// Frees a large file's space in steps, one for each turn of the server.
+inline void discard_gradually(const std::shared_ptr<OutputFile>& file, const TaskPoster& poster) {
+    if (!file->discard_step()) {
+        poster.post([file, poster] { discard_gradually(file, poster); });
+    }
+}
+
+/// A file that is being uploaded. Its functions give 0, or the status that answers.
+class UploadFile {
+public:
+    explicit UploadFile(UploadOptions options)
+        : options_(options), file_(std::make_shared<OutputFile>()) {}
+
+    int open(std::string_view path) {
+        return status_of_upload(file_->open(path, options_.may_replace), options_);
+    }
+    int announce(std::uint64_t bytes) noexcept {
+        return status_of_upload(file_->announce(bytes), options_);
+    }
+    int write(std::string_view piece) noexcept {
+        if (piece.size() > options_.max_bytes - file_->size()) {
+            return upload_too_large;
+        }
+        const int status = status_of_upload(file_->write(piece), options_);
+        if (file_->size() - written_behind_ >= OutputFile::write_behind_bytes) {
+            written_behind_ = file_->size();
+            file_->write_behind();
+        }
+        return status;
+    }
+    int commit(bool& has_replaced) noexcept {
+        return status_of_upload(file_->commit(has_replaced), options_);
+    }
+    void discard(const TaskPoster& poster) { discard_gradually(file_, poster); }
+
+private:
+    UploadOptions options_;
+    std::shared_ptr<OutputFile> file_; ///< shared with the tasks that discard it
+    std::uint64_t written_behind_ = 0;
+};
+
+/// What the two kinds of upload have in common: the sink that feeds them.
+class Upload {
+public:
+    BodyFunctions& program() noexcept { return program_; }
+
+    /// Puts `upload` before the functions that the program sets on `sink`.
+    template <class Derived>
+    static void attach(const std::shared_ptr<Derived>& upload, BodySink& sink) {
+        upload->intake_ = sink.intake();
+        sink.on_data([upload](std::string_view piece) { upload->take(piece); })
+            .on_end([upload](const Request& request, Response& response) {
+                upload->end(request, response);
+            })
+            .on_abort([upload] { upload->abort(); });
+        sink.intake()->program = std::shared_ptr<BodyFunctions>(upload, &upload->program_);
+    }
+
+protected:
+    void refuse(int status, std::string_view sentence) {
+        BodyFlow(intake_).refuse(status, sentence);
+    }
+    /// False once somebody has refused the rest, or the server has gone.
+    bool goes_on() const noexcept {
+        const std::shared_ptr<BodyIntake> intake = intake_.lock();
+        return intake && !intake->is_over && intake->refusal == 0;
+    }
+    /// While content comes in: where tasks can be put when none does any more.
+    void remember_server() {
+        if (has_poster_) {
+            return;
+        }
+        const std::shared_ptr<BodyIntake> intake = intake_.lock();
+        if (intake && intake->connection != nullptr) {
+            poster_ = intake->connection->server().poster();
+            has_poster_ = true;
+        }
+    }
+    const TaskPoster& poster() const noexcept { return poster_; }
+    void tell_program_of_abort() {
+        const std::function<void()> give_up = std::move(program_.on_abort);
+        program_ = {};
+        if (give_up) {
+            give_up();
+        }
+    }
+
+    BodyFunctions program_;
+
+private:
+    std::weak_ptr<BodyIntake> intake_;
+    TaskPoster poster_;
+    bool has_poster_ = false;
+};
+
+class FileUpload : public Upload {
+public:
+    explicit FileUpload(const UploadOptions& options) : file_(options) {}
+
+    UploadFile& file() noexcept { return file_; }
+
+    /// The length is the parser's: it is a number, and the only one.
+    void announce(const Request& request) {
+        const auto length = ascii::parse_decimal(request.header("Content-Length").value_or(""));
+        if (const int status = length ? file_.announce(*length) : 0) {
+            refuse(status, describe_upload(status));
+        }
+    }
+    void take(std::string_view piece) {
+        remember_server();
+        if (const int status = file_.write(piece)) {
+            refuse(status, describe_upload(status));
+        } else if (program_.on_data) {
+            program_.on_data(piece);
+        }
+    }
+    void end(const Request& request, Response& response) {
+        bool has_replaced = false;
+        if (const int status = file_.commit(has_replaced)) {
+            file_.discard(poster());
+            tell_program_of_abort();
+            response.fail(status, describe_upload(status));
+        } else if (const Handler answer = std::move(program_.on_end)) {
+            answer(request, response);
+        } else if (has_replaced) {
+            response.no_content();
+        } else {
+            response.status(upload_created);
+        }
+    }
+    void abort() {
+        file_.discard(poster());
+        tell_program_of_abort();
+    }
+
+private:
+    UploadFile file_;
+};
+
+class FormUpload : public Upload {
+public:
+    FormUpload(std::string_view boundary, const MultipartLimits& limits)
+        : limits_(limits), parser_(boundary, limits) {}
+
+    std::function<PartSink(const FormPartHead&)> on_part;
+    std::function<void(const FormPartHead&, std::string_view)> on_piece;
+    std::function<void(const FormPartHead&, std::string_view)> on_part_end;
+
+    void take(std::string_view piece);
+    void end(const Request& request, Response& response);
+    void abort() {
+        discard_files();
+        forget();
+        tell_program_of_abort();
+    }
+
+private:
+    MultipartLimits limits_;
+    MultipartParser parser_;
+    PartSink part_ = PartSink::skip();
+    std::string collected_;           ///< of the part that is coming in
+    std::size_t collected_total_ = 0; ///< of all parts
+    std::vector<UploadFile> files_;   ///< the last one is coming in, when part_ is a file
+
+    void begin_part();
+    void take_data(std::string_view data);
+    void end_part();
+    void collect(std::string_view data);
+    int commit_files();
+    void refuse_file(int status) { refuse(status, describe_upload(status)); }
+    void refuse_form(MultipartFault fault) { refuse(status_of(fault), describe(fault)); }
+    void discard_files() {
+        for (UploadFile& file : files_) {
+            file.discard(poster());
+        }
+        files_.clear();
+    }
+    void forget() {
+        on_part = nullptr;
+        on_piece = nullptr;
+        on_part_end = nullptr;
+    }
+};
+
+PORTHOLE_FN void FormUpload::take(std::string_view piece) {
+    remember_server();
+    MultipartEvent event = MultipartEvent::part_end;
+    while (event != MultipartEvent::need_more && goes_on()) {
+        std::size_t consumed = 0;
+        event = parser_.parse(piece, consumed);
+        piece.remove_prefix(consumed);
+        switch (event) {
+        case MultipartEvent::need_more: break;
+        case MultipartEvent::part_begin: begin_part(); break;
+        case MultipartEvent::data: take_data(parser_.data()); break;
+        case MultipartEvent::part_end: end_part(); break;
+        case MultipartEvent::failed: refuse_form(parser_.fault()); break;
+        }
+    }
+}
+
+PORTHOLE_FN void FormUpload::begin_part() {
+    const FormPartHead& head = parser_.part();
+    collected_.clear();
+    part_ = on_part ? on_part(head) : head.file_name ? PartSink::pieces() : PartSink::collect();
+    if (part_.kind_ == PartSink::Kind::refusal) {
+        refuse(part_.status_, part_.text_);
+    }
+    if (part_.kind_ != PartSink::Kind::file || !goes_on()) {
+        return;
+    }
+    UploadFile file(part_.options_);
+    if (const int status = file.open(part_.text_)) {
+        refuse_file(status);
+        return;
+    }
+    files_.push_back(std::move(file));
+}
+
+PORTHOLE_FN void FormUpload::take_data(std::string_view data) {
+    switch (part_.kind_) {
+    case PartSink::Kind::collect: collect(data); break;
+    case PartSink::Kind::pieces:
+        if (on_piece) {
+            on_piece(parser_.part(), data);
+        }
+        break;
+    case PartSink::Kind::file:
+        if (const int status = files_.back().write(data)) {
+            refuse_file(status);
+        }
+        break;
+    case PartSink::Kind::skip:
+    case PartSink::Kind::refusal: break;
+    }
+}
+
+PORTHOLE_FN void FormUpload::collect(std::string_view data) {
+    if (data.size() > limits_.max_collected_bytes - collected_total_) {
+        refuse_form(MultipartFault::collected_too_large);
+        return;
+    }
+    collected_total_ += data.size();
+    collected_.append(data);
+}
+
+PORTHOLE_FN void FormUpload::end_part() {
+    if (on_part_end) {
+        on_part_end(parser_.part(), collected_);
+    }
+}
+
+/// 0, or the status of the first that cannot have its name; those before it have theirs.
+PORTHOLE_FN int FormUpload::commit_files() {
+    for (UploadFile& file : files_) {
+        bool has_replaced = false;
+        if (const int status = file.commit(has_replaced)) {
+            return status;
+        }
+    }
+    files_.clear();
+    return 0;
+}
+
+PORTHOLE_FN void FormUpload::end(const Request& request, Response& response) {
+    forget();
+    const MultipartFault fault = parser_.finish();
+    const int status = fault == MultipartFault::none ? commit_files() : status_of(fault);
+    if (status != 0) {
+        discard_files();
+        tell_program_of_abort();
+        response.fail(
+            status, fault == MultipartFault::none ? describe_upload(status) : describe(fault));
+    } else if (const Handler answer = std::move(program_.on_end)) {
+        answer(request, response);
+    } else {
+        response.no_content();
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_FN BodySink to_file(std::string_view path, const UploadOptions& options) {
+    const auto upload = std::make_shared<detail::FileUpload>(options);
+    if (const int status = upload->file().open(path)) {
+        return BodySink::refuse(status, detail::describe_upload(status));
+    }
+    BodySink sink;
+    sink.max_bytes(options.max_bytes);
+    detail::Upload::attach(upload, sink);
+    sink.intake()->on_head = [upload](const Request& request) {
+        upload->announce(request);
+    };
+    return sink;
+}
+
+PORTHOLE_FN PartSink PartSink::to_file(std::string_view path, const UploadOptions& options) {
+    PartSink sink(Kind::file);
+    sink.text_.assign(path);
+    sink.options_ = options;
+    return sink;
+}
+
+PORTHOLE_FN PartSink PartSink::refuse(int status, std::string_view sentence) {
+    PartSink sink(Kind::refusal);
+    sink.status_ = status;
+    sink.text_.assign(sentence);
+    return sink;
+}
+
+PORTHOLE_FN
+MultipartSink::MultipartSink(BodySink sink, std::shared_ptr<detail::FormUpload> upload) noexcept
+    : sink_(std::move(sink)), upload_(std::move(upload)) {}
+
+PORTHOLE_FN MultipartSink&
+MultipartSink::on_part(std::function<PartSink(const FormPartHead& part)> choose) {
+    upload_->on_part = std::move(choose);
+    return *this;
+}
+
+PORTHOLE_FN MultipartSink&
+MultipartSink::on_data(std::function<void(const FormPartHead& part, std::string_view piece)> take) {
+    upload_->on_piece = std::move(take);
+    return *this;
+}
+
+PORTHOLE_FN MultipartSink& MultipartSink::on_part_end(
+    std::function<void(const FormPartHead& part, std::string_view text)> take) {
+    upload_->on_part_end = std::move(take);
+    return *this;
+}
+
+PORTHOLE_FN MultipartSink& MultipartSink::on_end(Handler answer) {
+    upload_->program().on_end = std::move(answer);
+    return *this;
+}
+
+PORTHOLE_FN MultipartSink& MultipartSink::on_abort(std::function<void()> give_up) {
+    upload_->program().on_abort = std::move(give_up);
+    return *this;
+}
+
+PORTHOLE_FN MultipartSink& MultipartSink::max_bytes(std::uint64_t bytes) {
+    sink_.max_bytes(bytes);
+    return *this;
+}
+
+PORTHOLE_FN MultipartSink multipart(const Request& request, const MultipartLimits& limits) {
+    std::string_view boundary;
+    const MultipartFault fault = detail::read_boundary(request, boundary);
+    const auto upload = std::make_shared<detail::FormUpload>(boundary, limits);
+    BodySink sink = fault == MultipartFault::none
+                        ? BodySink()
+                        : BodySink::refuse(status_of(fault), describe(fault));
+    detail::Upload::attach(upload, sink);
+    return MultipartSink(std::move(sink), upload);
+}
 
 PORTHOLE_NAMESPACE_END
 
