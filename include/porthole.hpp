@@ -39,7 +39,9 @@
 #include "porthole/base/intrusive_list.hpp"
 #include "porthole/base/ip_address.hpp"
 #include "porthole/base/log.hpp"
+#include "porthole/base/sha1.hpp"
 #include "porthole/base/timer_wheel.hpp"
+#include "porthole/base/utf8.hpp"
 #include "porthole/fwd.hpp"
 
 // os: all that asks the operating system
@@ -104,6 +106,13 @@
 #include "porthole/ext/files_source.hpp"
 #include "porthole/ext/testing.hpp"
 #include "porthole/ext/uploads.hpp"
+#include "porthole/ext/websocket.hpp"
+#include "porthole/ext/websocket_client.hpp"
+#include "porthole/ext/websocket_deflate.hpp"
+#include "porthole/ext/websocket_frame.hpp"
+#include "porthole/ext/websocket_handshake.hpp"
+#include "porthole/ext/websocket_outbox.hpp"
+#include "porthole/ext/websocket_session.hpp"
 
 #endif // PORTHOLE_HPP
 
@@ -119,7 +128,9 @@
 #include "porthole/base/error.inl"
 #include "porthole/base/histogram.inl"
 #include "porthole/base/ip_address.inl"
+#include "porthole/base/sha1.inl"
 #include "porthole/base/timer_wheel.inl"
+#include "porthole/base/utf8.inl"
 
 #include "porthole/os/endpoint.inl"
 #include "porthole/os/socket_posix.inl"
@@ -199,6 +210,19 @@
 #include "porthole/ext/assets_disk.inl"
 #include "porthole/ext/testing.inl"
 #include "porthole/ext/uploads.inl"
+#include "porthole/ext/websocket_deflate.inl"
+#include "porthole/ext/websocket_frame.inl"
+#include "porthole/ext/websocket_handshake.inl"
+#include "porthole/ext/websocket_outbox.inl"
+#include "porthole/ext/websocket_session.inl"
+#include "porthole/ext/websocket_session_output.inl"
+#include "porthole/ext/websocket_client.inl"
+#include "porthole/ext/websocket.inl"
+#if PORTHOLE_WITH_ZLIB
+#include "porthole/ext/websocket_deflate_zlib.inl"
+#else
+#include "porthole/ext/websocket_deflate_none.inl"
+#endif
 
 // clang-format on
 

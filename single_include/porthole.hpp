@@ -681,6 +681,23 @@ using LogSink = std::function<void(const LogEvent&)>;
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/base/sha1.hpp
+
+// SHA-1 (FIPS 180-4), because the handshake of WebSocket asks for it (RFC 6455 section 4.2.2). It
+// keeps no secret and proves nothing there; nothing else may use it.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+using Sha1Digest = std::array<char, 20>;
+
+Sha1Digest sha1(std::string_view bytes) noexcept;
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
 // porthole/base/timer_wheel.hpp
 
 // Deadlines for thousands of connections: setting one is a store, and a tick in which none is due
@@ -742,6 +759,40 @@ private:
     TimePoint next_due_;            ///< when the current slot is over
     Slot slots_[slots];
 };
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/utf8.hpp
+
+// UTF-8 (RFC 3629) that arrives in pieces, which may end within a character. A byte that cannot
+// belong to any text is noticed when it comes, not when its character is complete.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class Utf8Validator {
+public:
+    /// False from the first byte on that no text can have there; then only reset() helps.
+    bool feed(std::string_view piece) noexcept;
+    /// True between two characters.
+    bool is_complete() const noexcept { return missing_ == 0 && is_valid_; }
+    void reset() noexcept { *this = Utf8Validator(); }
+
+private:
+    bool begin_character(unsigned char byte) noexcept;
+
+    unsigned char missing_ = 0;    ///< bytes of the character under way
+    unsigned char least_ = 0x80;   ///< what its next byte may be ...
+    unsigned char largest_ = 0xbf; ///< ... at the most
+    bool is_valid_ = true;
+};
+
+bool is_utf8(std::string_view text) noexcept;
+/// How many bytes at the front are ASCII.
+std::size_t ascii_prefix(std::string_view text) noexcept;
 
 } // namespace detail
 
@@ -4655,6 +4706,756 @@ MultipartSink multipart(const Request& request, const MultipartLimits& limits = 
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/ext/websocket.hpp
+
+// WebSocket (RFC 6455) as a handler: messages both ways between a program and its pages.
+//
+//     server.get("/ws", porthole::websocket()
+//         .on_open([](porthole::WebSocket& socket) { socket.send_text("hi"); })
+//         .on_message([](porthole::WebSocket& socket, const porthole::Message& message) {
+//             socket.send(message);
+//         })
+//         .on_close([](porthole::WebSocket& socket, int code, std::string_view reason) { ... }));
+//
+// All functions run inside tick(), and may destroy the server. One that throws closes its
+// connection with 1011.
+
+// porthole/ext/websocket_session.hpp
+
+// The protocol of one WebSocket connection (RFC 6455 sections 5 to 8), for both roles: bytes in,
+// messages out, and the other way round. It knows no server: it talks to an UpgradeLink and to
+// whoever takes its events. What it receives is unmasked and checked where it lies; only a message
+// that did not come in one piece is collected.
+
+// porthole/ext/websocket_deflate.hpp
+
+// Compression of WebSocket messages (RFC 7692): what is agreed on in the handshake, which is pure
+// text, and the seam behind which the compressor is. A message codec belongs to one connection and
+// holds the state of both directions; make_server_codec() gives none when Porthole was built
+// without zlib (PORTHOLE_WITH_ZLIB), and then the extension is never offered nor accepted.
+//
+// With the default preferences a connection that compresses holds 38 KiB for what it sends and 11
+// KiB for what it receives (40 KiB from a client that does not let its window be limited), each
+// from the first compressed message in that direction on, and neither before.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Base-two logarithms of the LZ77 window (RFC 7692 section 7.1.2).
+inline constexpr int min_window_bits = 8;
+inline constexpr int max_window_bits = 15;
+
+/// Shorter messages do not get smaller by compression; they are sent as they are.
+inline constexpr std::size_t min_compressed_bytes = 64;
+
+/// What both sides have agreed on, or what one of them wishes for (RFC 7692 section 7.1). Bits of
+/// 15 are the same as none named.
+struct DeflateParameters {
+    bool server_no_context_takeover = false;
+    bool client_no_context_takeover = false;
+    int server_max_window_bits = max_window_bits;
+    int client_max_window_bits = max_window_bits;
+};
+
+/// What a server asks for on its own: 4 KiB windows, because a program with a thousand dashboards
+/// should not hold 300 MiB for them.
+inline constexpr DeflateParameters server_preferences{false, false, 12, 12};
+
+/// What the server makes of Sec-WebSocket-Extensions.
+struct DeflateNegotiation {
+    /// The field does not follow its grammar: the handshake fails (RFC 6455 section 9.1).
+    bool is_malformed = false;
+    /// The first offer that can be taken; nothing when there is none.
+    std::optional<DeflateParameters> agreed;
+    /// The answer's Sec-WebSocket-Extensions; empty when nothing was agreed.
+    std::string answer;
+};
+
+/// Pure and independent of zlib: whoever cannot deflate ignores `agreed`.
+DeflateNegotiation
+negotiate_deflate(const Fields& fields, const DeflateParameters& wanted = server_preferences);
+
+/// The client's Sec-WebSocket-Extensions for that wish.
+std::string write_deflate_offer(const DeflateParameters& wanted);
+
+/// What the server's answer means to the client that made that offer.
+struct DeflateAnswer {
+    /// An extension or a parameter that was not offered, or a malformed one: the client fails the
+    /// connection (RFC 7692 section 7.1).
+    bool is_refused = false;
+    std::optional<DeflateParameters> agreed;
+};
+DeflateAnswer read_deflate_answer(const Fields& fields, const DeflateParameters& offered);
+
+enum class InflateStatus : std::uint8_t {
+    ok,
+    too_large, ///< more than was allowed: 1009
+    corrupt,   ///< no deflated data: 1007
+    no_memory, ///< 1011
+};
+
+/// Compresses the messages that one connection sends, and expands those that it receives.
+class MessageCodec {
+public:
+    virtual ~MessageCodec() = default;
+    /// Appends the payload of a frame with RSV1 set. False when the message is to be sent as it
+    /// is, because it is short or memory was refused; nothing has been appended then.
+    virtual bool compress(std::string_view message, std::string& into) = 0;
+    /// Appends what a piece of a compressed message stands for; `is_last` with the last piece,
+    /// which may be empty. `into` never grows beyond `max_bytes`. After anything but ok the codec
+    /// is of no more use.
+    virtual InflateStatus
+    expand(std::string_view piece, bool is_last, std::size_t max_bytes, std::string& into) = 0;
+};
+
+/// True when messages can be compressed in this build.
+bool can_deflate() noexcept;
+/// For the server's side of a connection, or for the client's. Null when can_deflate() is false.
+std::unique_ptr<MessageCodec> make_server_codec(const DeflateParameters& agreed);
+std::unique_ptr<MessageCodec> make_client_codec(const DeflateParameters& agreed);
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/websocket_frame.hpp
+
+// The frames of WebSocket (RFC 6455 section 5), as bytes: reading and writing their heads, and the
+// mask. Pure functions, the same for both roles; what follows what, and who has to mask, is the
+// session's business.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// RFC 6455 section 5.2. Everything else is reserved.
+enum class Opcode : std::uint8_t {
+    continuation = 0x0,
+    text = 0x1,
+    binary = 0x2,
+    close = 0x8,
+    ping = 0x9,
+    pong = 0xa,
+};
+
+inline constexpr bool is_control(Opcode opcode) noexcept {
+    return static_cast<unsigned>(opcode) >= 0x8;
+}
+
+/// RFC 6455 section 7.4.1.
+namespace close_code {
+inline constexpr int normal = 1000;
+inline constexpr int going_away = 1001;
+inline constexpr int protocol_violation = 1002;
+inline constexpr int unsupported_data = 1003;
+inline constexpr int no_code = 1005; ///< never sent
+inline constexpr int dropped = 1006; ///< never sent
+inline constexpr int invalid_data = 1007;
+inline constexpr int policy_violation = 1008;
+inline constexpr int too_large = 1009;
+inline constexpr int internal_failure = 1011;
+} // namespace close_code
+
+/// Whether a Close frame may carry that code (RFC 6455 section 7.4, and what has been registered
+/// since).
+bool is_sendable_close_code(int code) noexcept;
+
+using MaskKey = std::array<char, 4>;
+
+struct FrameHead {
+    Opcode opcode = Opcode::continuation;
+    bool is_final = true;
+    bool has_rsv1 = false; ///< a compressed message (RFC 7692 section 6)
+    bool is_masked = false;
+    MaskKey key{};
+    std::uint64_t payload_size = 0;
+};
+
+inline constexpr std::size_t max_frame_head_size = 14;
+inline constexpr std::size_t max_control_payload = 125;
+
+enum class FrameStatus : std::uint8_t { need_more, complete, failed };
+
+struct FrameReading {
+    FrameStatus status = FrameStatus::need_more;
+    std::size_t size = 0;   ///< of the head; while more is needed, what it will be at the least
+    const char* fault = ""; ///< the rule that is broken; the code is 1002
+};
+
+/// Reads a head from the front of `bytes`. What breaks a rule fails as soon as it is here: reserved
+/// bits and opcodes, control frames that are long or fragmented, lengths that are not in their
+/// shortest form or have the highest bit set.
+FrameReading read_frame_head(std::string_view bytes, FrameHead& head) noexcept;
+/// Returns how many bytes were written, at most max_frame_head_size.
+std::size_t write_frame_head(char* into, const FrameHead& head) noexcept;
+
+/// Masks or unmasks in place; `offset` is the first byte's place in the payload. True when a result
+/// is not ASCII, so that text that is needs no second pass.
+bool apply_mask(char* bytes, std::size_t size, const MaskKey& key, std::uint64_t offset) noexcept;
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/websocket_outbox.hpp
+
+// Messages of one WebSocket that wait until its peer has taken what came before. Frames are encoded
+// once and may be shared; what has not begun to leave can still be dropped, or replaced by a newer
+// message with the same key.
+
+#include <deque>
+#include <unordered_map>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// What happens to a message that does not fit the queue of a slow client.
+enum class WebSocketPolicy : unsigned char {
+    refuse,      ///< send() returns false
+    drop_oldest, ///< messages that wait longest make room
+    coalesce,    ///< a message replaces a waiting one with the same key; without room: refuse
+    close,       ///< the connection is given up with 1008
+};
+
+namespace detail {
+
+/// A frame as it is sent: its head and its payload, or both in one shared string.
+struct OutFrame {
+    std::string_view head;
+    std::string_view payload;
+    std::shared_ptr<const std::string> shared;
+
+    std::size_t size() const noexcept {
+        return shared ? shared->size() : head.size() + payload.size();
+    }
+};
+
+class Outbox {
+public:
+    bool is_empty() const noexcept { return count_ == 0; }
+    /// What waits, and what it costs to keep it.
+    std::size_t bytes() const noexcept { return bytes_; }
+    std::size_t cost() const noexcept { return bytes_ + count_ * entry_cost; }
+
+    /// The oldest frame's bytes that have not left; there is one.
+    std::string_view front() const noexcept;
+    bool has_begun() const noexcept;
+    void consume(std::size_t size);
+
+    /// How a frame waits.
+    struct Place {
+        std::size_t sent = 0;   ///< so many of its bytes have left already
+        bool is_pinned = false; ///< it has to be sent: later ones depend on it
+        bool is_keyed = false;  ///< others with this key may take its place
+        std::string_view key;
+    };
+    void push(const OutFrame& frame, const Place& place);
+    /// The size of the message with that key that waits and has not begun; 0 when there is none.
+    std::size_t find(std::string_view key) const;
+    /// Puts the frame in its place; find() has seen one.
+    void replace(std::string_view key, const OutFrame& frame);
+    /// Drops the oldest message that has not begun and is not pinned. False when there is none.
+    bool drop_oldest();
+    void clear() noexcept;
+
+    /// What a waiting message costs besides its bytes.
+    static constexpr std::size_t entry_cost = 128;
+
+private:
+    struct Entry {
+        std::string owned;
+        std::shared_ptr<const std::string> shared;
+        std::string key;
+        bool is_pinned = false;
+        bool is_keyed = false;
+        bool is_dropped = false;
+
+        std::string_view bytes() const noexcept { return shared ? *shared : owned; }
+    };
+
+    static void fill(Entry& entry, const OutFrame& frame);
+    void forget_key(std::uint64_t number);
+    void pop();
+    void move_up_front();
+
+    std::deque<Entry> entries_;
+    std::unordered_map<std::string, std::uint64_t> keys_; ///< the number of each key's entry
+    std::uint64_t first_number_ = 0;
+    std::uint64_t next_drop_ = 0;
+    std::size_t sent_ = 0; ///< of the front
+    std::size_t bytes_ = 0;
+    std::size_t count_ = 0; ///< entries that are not dropped
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// A whole message; `data` is valid for the call.
+struct Message {
+    std::string_view data;
+    bool is_text = false; ///< and then valid UTF-8
+};
+
+namespace detail {
+
+enum class WebSocketRole : unsigned char { server, client };
+
+struct SessionOptions {
+    std::size_t max_message_bytes = 1024 * 1024;
+    std::size_t max_frames = 1024; ///< in one message
+    std::size_t max_queue_bytes = 1024 * 1024;
+    WebSocketPolicy policy = WebSocketPolicy::refuse;
+    Duration ping_interval = std::chrono::seconds(30); ///< of silence; zero: no pings
+    Duration pong_timeout = std::chrono::seconds(15);
+    Duration close_timeout = std::chrono::seconds(2);
+};
+
+/// Who takes a session's events. Each may end the session, and the server.
+class SessionEvents {
+public:
+    virtual void handle_message(const Message& message) = 0;
+    virtual void handle_pong(std::string_view payload) = 0;
+    /// What was queued has left.
+    virtual void handle_drain() = 0;
+    /// WebSocketSession::wake() was called.
+    virtual void handle_wake() = 0;
+
+protected:
+    ~SessionEvents() = default;
+};
+
+class WebSocketSession {
+public:
+    WebSocketSession(WebSocketRole role, const SessionOptions& options, SessionEvents& events);
+    WebSocketSession(const WebSocketSession&) = delete;
+    WebSocketSession& operator=(const WebSocketSession&) = delete;
+
+    /// Null: messages are not compressed.
+    void set_codec(std::unique_ptr<MessageCodec> codec) noexcept { codec_ = std::move(codec); }
+
+    // What the link's owner is told:
+    void on_open(UpgradeLink& link);
+    /// Changes the bytes in place.
+    void on_data(char* bytes, std::size_t size);
+    void on_drain();
+    void on_deadline();
+    void on_wake();
+    void on_end();
+    /// The link is gone.
+    void on_close() noexcept;
+
+    /// All or nothing; false when it is closing, or past max_queue_bytes under that policy. With a
+    /// key, or under WebSocketPolicy::coalesce, it takes the place of a waiting message with that
+    /// key. Text has to be UTF-8.
+    bool send(const Message& message, std::string_view key = {});
+    /// A frame that was encoded before, for the server's role; shared with whoever else sends it.
+    bool send_frame(const std::shared_ptr<const std::string>& frame, std::string_view key = {});
+    /// At most 125 bytes.
+    bool ping(std::string_view payload);
+    /// Begins the close handshake behind what is queued. A code that must not be sent becomes 1000,
+    /// a long reason is cut. no_code sends none.
+    void close(int code, std::string_view reason);
+    /// Closes with that code, without waiting for the peer; nothing more is received.
+    void fail(int code, std::string_view sentence);
+    /// Ends without a word, in the connection's next turn.
+    void abort();
+    void pause_reading(bool is_paused);
+    void wake();
+
+    /// Messages can be sent.
+    bool is_open() const noexcept { return phase_ == Phase::open; }
+    std::size_t buffered_bytes() const noexcept;
+    /// What it ended with: the peer's code, 1005 when it gave none, 1006 when there was no Close
+    /// frame; and the session's own code and sentence when it has failed.
+    int end_code() const noexcept { return end_code_; }
+    const std::string& end_reason() const noexcept { return end_reason_; }
+
+private:
+    enum class Phase : unsigned char {
+        idle, ///< no link yet
+        open,
+        closing, ///< our Close frame is on its way; the peer's is awaited
+        done,    ///< all has been said; the link closes once it has been sent
+        aborted,
+        closed,
+    };
+
+    // websocket_session.inl: bytes in
+    void receive(char* bytes, std::size_t size);
+    std::size_t take_head(std::string_view bytes);
+    bool check_head();
+    std::size_t take_payload(char* bytes, std::size_t size);
+    std::size_t take_whole(char* bytes);
+    std::size_t take_control(char* bytes, std::size_t size);
+    std::size_t take_piece(char* bytes, std::size_t size);
+    bool add_piece(std::string_view piece, bool has_high_bytes, bool is_frame_end);
+    bool expand_piece(std::string_view piece, bool is_last);
+    bool check_text(std::string_view piece, bool has_high_bytes, bool is_message_end);
+    void end_frame();
+    void end_message();
+    void deliver(std::string_view data);
+    void handle_control(Opcode opcode, std::string_view payload);
+    void handle_close(std::string_view payload);
+    void hold(std::string_view rest);
+    void resume();
+    void update_reading();
+    bool is_receiving() const noexcept { return phase_ == Phase::open || phase_ == Phase::closing; }
+
+    // websocket_session_output.inl: bytes out, and deadlines
+    bool replace_waiting(const OutFrame& frame, std::string_view key);
+    bool make_room(std::size_t size);
+    void put(const OutFrame& frame, std::string_view key, bool is_pinned);
+    bool is_keyed(std::string_view key) const noexcept;
+    bool is_queue_empty() const noexcept { return !outbox_ || outbox_->is_empty(); }
+    bool may_hand_over() const noexcept;
+    std::size_t hand_over(const OutFrame& frame);
+    std::size_t hand_over(std::string_view bytes);
+    void flush();
+    void send_control(Opcode opcode, std::string_view payload);
+    void write_control(Opcode opcode, std::string_view payload);
+    void keep_pong(std::string_view payload);
+    void send_close_frame(int code, std::string_view reason);
+    void finish();
+    void end_with(int code, std::string_view reason);
+    TimePoint next_deadline() const noexcept;
+    void arm();
+    void check_silence(TimePoint now);
+    void note_memory(std::size_t capacity);
+    void release_memory();
+    MaskKey next_key();
+
+    /// Units of one turn: what is left of it waits for the next one.
+    static constexpr unsigned max_messages_per_turn = 256;
+    static constexpr std::size_t max_expanded_per_turn = 256 * 1024;
+    static constexpr std::size_t expand_slice = 1024; ///< may become a thousand times as much
+    /// The link is handed more while it holds less than this, ...
+    static constexpr std::size_t link_mark = 64 * 1024;
+    /// ... and at most so much at once.
+    static constexpr std::size_t link_slice = 256 * 1024;
+    /// Memory that is kept while messages come, and given back after a while.
+    static constexpr std::size_t kept_bytes = 4 * 1024;
+    static constexpr Duration keep_time = std::chrono::seconds(2);
+
+    SessionEvents& events_;
+    UpgradeLink* link_ = nullptr;
+    std::unique_ptr<MessageCodec> codec_;
+    SessionOptions options_;
+    const WebSocketRole role_;
+    Phase phase_ = Phase::idle;
+
+    FrameHead head_;
+    char head_bytes_[max_frame_head_size] = {}; ///< of a head that came in pieces
+    unsigned char head_size_ = 0;
+    bool has_head_ = false;      ///< head_ is complete, and its payload is coming
+    bool in_message_ = false;    ///< the first frame of a message has begun
+    bool is_text_ = false;       ///< the message under way
+    bool is_compressed_ = false; ///< the message under way
+    bool is_user_paused_ = false;
+    bool is_reading_paused_ = false; ///< as the link was told
+    bool is_in_receive_ = false;
+    bool has_ended_ = false; ///< the peer sends no more
+    bool owner_wants_wake_ = false;
+    bool is_resume_due_ = false;
+    bool was_short_ = false; ///< on_drain() is owed
+    bool has_closed_link_ = false;
+    bool is_ping_out_ = false;
+    bool has_pong_ = false;   ///< to be sent as soon as there is room
+    bool has_close_ = false;  ///< likewise, behind everything
+    std::uint64_t taken_ = 0; ///< of the current payload
+    std::size_t frames_ = 0;  ///< of the current message
+    unsigned messages_left_ = 0;
+    std::size_t expansion_left_ = 0;
+    Utf8Validator utf8_;
+    std::string message_; ///< what has come of the message, when not in one piece
+    std::string control_; ///< likewise of a control frame's payload
+    std::string held_;    ///< received and not looked at yet
+
+    std::unique_ptr<Outbox> outbox_; ///< messages that wait for room in the link
+    std::string pong_;
+    std::string close_frame_;
+    std::string scratch_; ///< a payload that is compressed or masked
+    std::string keys_;    ///< random bytes for masks to come
+
+    TimePoint received_at_{};
+    TimePoint ping_deadline_ = never;
+    TimePoint close_deadline_ = never;
+    TimePoint release_at_ = never;
+    TimePoint armed_ = never;
+    int end_code_ = close_code::dropped;
+    std::string end_reason_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+class WebSocket;
+
+namespace detail {
+
+class WebSocketPeer;
+struct WebSocketSettings;
+
+/// What sends through a socket besides the program's functions.
+class WebSocketFeed {
+public:
+    virtual ~WebSocketFeed() = default;
+    /// In a turn of the socket's own: after WebSocket::wake(), and when what was sent has left.
+    virtual void feed(WebSocket& socket) = 0;
+    /// What it sends: one feed of a kind for each socket.
+    virtual const void* subject() const noexcept = 0;
+};
+
+} // namespace detail
+
+/// A message that is encoded once and sent to many. Cheap to copy; any thread. Never compressed.
+class PreparedMessage {
+public:
+    PreparedMessage() = default;
+    explicit PreparedMessage(const Message& message);
+    /// A frame of a server's, encoded elsewhere.
+    explicit PreparedMessage(std::shared_ptr<const std::string> frame) noexcept
+        : frame_(std::move(frame)) {}
+    static PreparedMessage text(std::string_view data) { return PreparedMessage({data, true}); }
+    static PreparedMessage binary(std::string_view data) { return PreparedMessage({data, false}); }
+
+    const std::shared_ptr<const std::string>& frame() const noexcept { return frame_; }
+
+private:
+    std::shared_ptr<const std::string> frame_;
+};
+
+/// Reaches one WebSocket from any thread. Cheap to copy; may outlive the socket and the server.
+class WebSocketHandle {
+public:
+    WebSocketHandle() = default;
+    WebSocketHandle(std::weak_ptr<detail::WebSocketPeer> peer, TaskPoster poster) noexcept
+        : peer_(std::move(peer)), poster_(std::move(poster)) {}
+
+    /// Any thread. Runs `task` inside the next tick if the socket is still open then.
+    void post(std::function<void(WebSocket&)> task) const;
+
+private:
+    std::weak_ptr<detail::WebSocketPeer> peer_;
+    TaskPoster poster_;
+};
+
+/// One connection. Its address stays the same from on_open() until on_close() has returned, and is
+/// of no use after that. Ticking thread only.
+class WebSocket {
+public:
+    WebSocket(const WebSocket&) = delete;
+    WebSocket& operator=(const WebSocket&) = delete;
+
+    /// All or nothing; what the client does not take at once is queued. False when the socket is
+    /// closing, or when the queue is full and the policy has no other way.
+    bool send(const Message& message);
+    /// UTF-8.
+    bool send_text(std::string_view text) { return send(Message{text, true}); }
+    bool send_binary(std::string_view bytes) { return send(Message{bytes, false}); }
+    bool send(const PreparedMessage& message);
+    /// Takes the place of a message with the same key that still waits, whatever the policy.
+    bool send(const Message& message, std::string_view key);
+    bool send(const PreparedMessage& message, std::string_view key);
+    /// At most 125 bytes; on_pong() tells of the answer. Pings for the connection's own sake are
+    /// sent without being asked for.
+    bool ping(std::string_view payload = {});
+
+    /// Closes behind what is queued: 1000, or 3000 to 4999 for the program's own reasons; at most
+    /// 123 bytes of UTF-8 tell why. Messages that still come are dropped. on_close() follows when
+    /// the client has answered, or after close_timeout.
+    void close(int code = detail::close_code::normal, std::string_view reason = {});
+    /// Ends the connection without a word; on_close() comes in a turn of its own.
+    void abort();
+
+    /// Queued here, and not yet taken by the client's side of the connection.
+    std::size_t buffered_bytes() const noexcept;
+    /// True: no more messages are received until it is false again, and the client has to wait.
+    void pause_reading(bool is_paused);
+    /// Asks for on_wake() in a turn of this socket's own, so that work that concerns many sockets
+    /// is cut into units of the tick's budget.
+    void wake();
+
+    bool is_open() const noexcept;
+    /// The subprotocol that was agreed on; empty when there is none.
+    const std::string& protocol() const noexcept;
+    /// True when messages are compressed.
+    bool is_compressed() const noexcept;
+    /// The other end, as Request::peer().
+    std::string_view peer() const noexcept;
+    WebSocketHandle handle() const;
+    /// The server that it came to.
+    Server& server() const noexcept;
+    /// For extensions: asked for what it has from now on, in place of one with the same subject;
+    /// destroyed when the socket closes.
+    void attach(std::unique_ptr<detail::WebSocketFeed> feed);
+    /// True when there was one with that subject.
+    bool detach(const void* subject);
+
+private:
+    friend class detail::WebSocketPeer;
+    explicit WebSocket(detail::WebSocketPeer& peer) noexcept : peer_(&peer) {}
+
+    detail::WebSocketPeer* peer_;
+};
+
+/// What a route speaks: made by websocket(), set up by chaining, and then a Handler. Copies are
+/// independent. May also be called inside a handler, with functions that capture what belongs to
+/// that request.
+class WebSocketRoute {
+public:
+    WebSocketRoute();
+
+    WebSocketRoute& on_open(std::function<void(WebSocket&)> function);
+    WebSocketRoute& on_message(std::function<void(WebSocket&, const Message&)> function);
+    /// Exactly once for each on_open(): the client's code and reason; 1005 when it gave none; 1006
+    /// when the connection just ended; this side's own when the client broke a rule or a limit.
+    /// Nothing can be sent any more.
+    WebSocketRoute&
+    on_close(std::function<void(WebSocket&, int code, std::string_view reason)> function);
+    /// All that was queued has left, after something had to wait.
+    WebSocketRoute& on_drain(std::function<void(WebSocket&)> function);
+    WebSocketRoute& on_pong(std::function<void(WebSocket&, std::string_view payload)> function);
+    WebSocketRoute& on_wake(std::function<void(WebSocket&)> function);
+    /// Decides by the request, as a before hook does: Next::stop sends the answer as it was left,
+    /// or 403.
+    WebSocketRoute& accept(BeforeHook decide);
+    /// Subprotocols, the preferred one first.
+    WebSocketRoute& protocols(std::vector<std::string> names);
+
+    /// Larger ones, once expanded, close with 1009. Default: 1 MiB.
+    WebSocketRoute& max_message_bytes(std::size_t bytes);
+    /// Frames of one message; more close with 1008. Default: 1024.
+    WebSocketRoute& max_frames(std::size_t frames);
+    /// What may wait for one client, and so also the largest message that can be sent. Default:
+    /// Limits::max_queue_bytes.
+    WebSocketRoute& max_queue_bytes(std::size_t bytes);
+    WebSocketRoute& policy(WebSocketPolicy policy);
+    /// After so much silence the client is asked whether it is still there; zero: never. Default:
+    /// 30 s.
+    WebSocketRoute& ping_interval(std::chrono::milliseconds interval);
+    /// How long its answer may take before the connection is dropped. Default: 15 s.
+    WebSocketRoute& pong_timeout(std::chrono::milliseconds timeout);
+    /// How long a closing connection waits for the client. Default: 2 s.
+    WebSocketRoute& close_timeout(std::chrono::milliseconds timeout);
+    /// permessage-deflate (RFC 7692) for clients that ask for it. On by default; without zlib
+    /// (PORTHOLE_WITH_ZLIB) it is never agreed on.
+    WebSocketRoute& compression(bool is_wanted);
+
+    void operator()(const Request& request, Response& response) const;
+
+private:
+    detail::WebSocketSettings& edit();
+
+    std::shared_ptr<detail::WebSocketSettings> settings_;
+};
+
+WebSocketRoute websocket();
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/websocket_client.hpp
+
+// The client's side of WebSocket, for tests and tools: one connection over a transport, pumped by
+// hand. It shares frames and session with the server's side.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+struct WebSocketClientOptions {
+    std::string host = "localhost"; ///< the Host field
+    std::string target = "/";
+    std::string origin;                 ///< none is sent when empty
+    std::vector<std::string> protocols; ///< offered, the preferred one first
+    std::string more_fields;            ///< complete lines: "Name: value\r\n"
+    bool has_compression = false;       ///< offered, where there is zlib
+    detail::SessionOptions session;
+    Clock* clock = nullptr; ///< null is the machine's; must outlive the client
+};
+
+namespace detail {
+
+class WebSocketClientCore;
+
+} // namespace detail
+
+/// Set what is to be called, then pump() until is_closed(). The functions run inside pump().
+class WebSocketClient {
+public:
+    /// Sends the handshake.
+    explicit WebSocketClient(
+        std::unique_ptr<Transport> transport, WebSocketClientOptions options = {});
+    ~WebSocketClient();
+    WebSocketClient(const WebSocketClient&) = delete;
+    WebSocketClient& operator=(const WebSocketClient&) = delete;
+
+    std::function<void()> on_open;
+    std::function<void(const Message&)> on_message;
+    std::function<void(std::string_view payload)> on_pong;
+    /// Code and reason as in WebSocketRoute::on_close(); 1006 also when the handshake was refused.
+    std::function<void(int code, std::string_view reason)> on_close;
+
+    /// Reads and writes what can be without waiting. True when something moved.
+    bool pump();
+
+    bool send(const Message& message);
+    bool send_text(std::string_view text) { return send(Message{text, true}); }
+    bool send_binary(std::string_view bytes) { return send(Message{bytes, false}); }
+    bool ping(std::string_view payload = {});
+    void close(int code = detail::close_code::normal, std::string_view reason = {});
+    void abort();
+    /// Bytes as they are, ahead of what the session queues: for tests of a server.
+    bool send_raw(std::string_view bytes);
+    void pause_reading(bool is_paused);
+
+    bool is_open() const noexcept;
+    bool is_closed() const noexcept;
+    /// Of the handshake's answer; 0 before it has come.
+    int status() const noexcept;
+    const std::string& protocol() const noexcept;
+    /// True when messages are compressed.
+    bool is_compressed() const noexcept;
+    std::size_t buffered_bytes() const noexcept;
+    Transport* transport() noexcept;
+
+private:
+    std::unique_ptr<detail::WebSocketClientCore> core_;
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/websocket_handshake.hpp
+
+// The opening handshake of WebSocket (RFC 6455 section 4), as text: what a request has to have, and
+// what its answer says. Both roles compute the same key.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Why a request is no WebSocket handshake.
+struct HandshakeFault {
+    int status = 0; ///< 0: it is one; else 400, 405 or 426
+    const char* sentence = "";
+};
+
+/// RFC 6455 section 4.2.1. Who may connect is the guard's business and was decided before.
+HandshakeFault check_handshake(const Request& request);
+/// Sec-WebSocket-Accept for that Sec-WebSocket-Key (RFC 6455 section 4.2.2).
+std::string websocket_accept_key(std::string_view key);
+/// The first of `ours` that the client offers; empty when there is none.
+std::string_view choose_protocol(const Fields& fields, const std::vector<std::string>& ours);
+/// Every element of Sec-WebSocket-Protocol is a token (RFC 6455 section 4.1).
+bool has_valid_protocols(const Fields& fields);
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
 #endif // PORTHOLE_HPP
 
 // The implementation: in the one source file that asks for it, or everywhere in header-only mode.
@@ -5432,6 +6233,92 @@ PORTHOLE_FN bool is_unspecified(const std::array<std::uint8_t, 16>& address) noe
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/base/sha1.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+using Sha1State = std::array<std::uint32_t, 5>;
+inline constexpr std::size_t sha1_block_size = 64;
+
+inline std::uint32_t rotate_left(std::uint32_t word, unsigned bits) noexcept {
+    return (word << bits) | (word >> (32u - bits));
+}
+
+/// FIPS 180-4 section 6.1.2.
+inline void add_sha1_block(Sha1State& state, const unsigned char* block) noexcept {
+    constexpr std::size_t rounds = 80;
+    std::uint32_t words[rounds];
+    for (std::size_t i = 0; i < 16; ++i, block += 4) {
+        words[i] = (std::uint32_t{block[0]} << 24) | (std::uint32_t{block[1]} << 16)
+                   | (std::uint32_t{block[2]} << 8) | std::uint32_t{block[3]};
+    }
+    for (std::size_t i = 16; i < rounds; ++i) {
+        words[i] = rotate_left(words[i - 3] ^ words[i - 8] ^ words[i - 14] ^ words[i - 16], 1);
+    }
+    auto [a, b, c, d, e] = state;
+    for (std::size_t i = 0; i < rounds; ++i) {
+        std::uint32_t mixed = 0;
+        if (i < 20) {
+            mixed = ((b & c) | (~b & d)) + 0x5a827999u;
+        } else if (i < 40) {
+            mixed = (b ^ c ^ d) + 0x6ed9eba1u;
+        } else if (i < 60) {
+            mixed = ((b & c) | (b & d) | (c & d)) + 0x8f1bbcdcu;
+        } else {
+            mixed = (b ^ c ^ d) + 0xca62c1d6u;
+        }
+        const std::uint32_t next = rotate_left(a, 5) + mixed + e + words[i];
+        e = d;
+        d = c;
+        c = rotate_left(b, 30);
+        b = a;
+        a = next;
+    }
+    state = {state[0] + a, state[1] + b, state[2] + c, state[3] + d, state[4] + e};
+}
+
+PORTHOLE_FN Sha1Digest sha1(std::string_view bytes) noexcept {
+    Sha1State state{0x67452301u, 0xefcdab89u, 0x98badcfeu, 0x10325476u, 0xc3d2e1f0u};
+    const std::uint64_t bits = std::uint64_t{bytes.size()} * 8;
+    unsigned char block[sha1_block_size] = {};
+    std::size_t used = 0;
+    for (const char c : bytes) {
+        block[used++] = static_cast<unsigned char>(c);
+        if (used == sha1_block_size) {
+            add_sha1_block(state, block);
+            used = 0;
+        }
+    }
+    // FIPS 180-4 section 5.1.1: a one bit, zeros, and the length in the last eight bytes.
+    constexpr std::size_t length_at = sha1_block_size - 8;
+    block[used++] = 0x80;
+    if (used > length_at) {
+        for (; used < sha1_block_size; ++used) {
+            block[used] = 0;
+        }
+        add_sha1_block(state, block);
+        used = 0;
+    }
+    for (; used < length_at; ++used) {
+        block[used] = 0;
+    }
+    for (unsigned i = 0; i < 8; ++i) {
+        block[length_at + i] = static_cast<unsigned char>((bits >> (56 - 8 * i)) & 0xff);
+    }
+    add_sha1_block(state, block);
+    Sha1Digest digest{};
+    for (std::size_t i = 0; i < digest.size(); ++i) {
+        digest[i] = static_cast<char>((state[i / 4] >> (24 - 8 * (i % 4))) & 0xff);
+    }
+    return digest;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
 // porthole/base/timer_wheel.inl
 
 PORTHOLE_NAMESPACE_BEGIN
@@ -5504,6 +6391,79 @@ PORTHOLE_FN TimePoint TimerWheel::next_deadline() const noexcept {
         }
     }
     return never;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/utf8.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN std::size_t ascii_prefix(std::string_view text) noexcept {
+    constexpr std::uint64_t high_bits = 0x8080808080808080u;
+    constexpr std::size_t stride = 4 * sizeof(std::uint64_t);
+    std::size_t at = 0;
+    for (; text.size() - at >= stride; at += stride) {
+        std::uint64_t words[4];
+        std::memcpy(words, text.data() + at, stride);
+        if (((words[0] | words[1] | words[2] | words[3]) & high_bits) != 0) {
+            break;
+        }
+    }
+    while (at < text.size() && static_cast<unsigned char>(text[at]) < 0x80) {
+        ++at;
+    }
+    return at;
+}
+
+/// RFC 3629 section 4: the first byte says how many follow, and what the second may be, so that
+/// there are no overlong forms, no surrogates and nothing above U+10FFFF.
+PORTHOLE_FN bool Utf8Validator::begin_character(unsigned char byte) noexcept {
+    least_ = 0x80;
+    largest_ = 0xbf;
+    if (byte >= 0xc2 && byte <= 0xdf) {
+        missing_ = 1;
+    } else if (byte >= 0xe0 && byte <= 0xef) {
+        missing_ = 2;
+        least_ = byte == 0xe0 ? 0xa0 : 0x80;
+        largest_ = byte == 0xed ? 0x9f : 0xbf;
+    } else if (byte >= 0xf0 && byte <= 0xf4) {
+        missing_ = 3;
+        least_ = byte == 0xf0 ? 0x90 : 0x80;
+        largest_ = byte == 0xf4 ? 0x8f : 0xbf;
+    } else {
+        is_valid_ = false;
+    }
+    return is_valid_;
+}
+
+PORTHOLE_FN bool Utf8Validator::feed(std::string_view piece) noexcept {
+    std::size_t at = 0;
+    while (is_valid_ && at < piece.size()) {
+        const auto byte = static_cast<unsigned char>(piece[at]);
+        if (missing_ != 0) {
+            is_valid_ = byte >= least_ && byte <= largest_;
+            least_ = 0x80;
+            largest_ = 0xbf;
+            --missing_;
+            ++at;
+        } else if (byte < 0x80) {
+            at += ascii_prefix(piece.substr(at));
+        } else {
+            begin_character(byte);
+            ++at;
+        }
+    }
+    return is_valid_;
+}
+
+PORTHOLE_FN bool is_utf8(std::string_view text) noexcept {
+    Utf8Validator validator;
+    return validator.feed(text) && validator.is_complete();
 }
 
 } // namespace detail
@@ -7335,8 +8295,6 @@ PORTHOLE_NAMESPACE_END
 // array for the system lives as long as the poller, so a poll() allocates nothing. Before Windows
 // 10 2004 WSAPoll() said nothing of a connect that failed; who connects has a deadline anyway, and
 // Connector looks for itself when it passes.
-
-#include <unordered_map>
 
 PORTHOLE_NAMESPACE_BEGIN
 
@@ -15543,7 +16501,6 @@ PORTHOLE_NAMESPACE_END
 // mailbox is shared with every Reply, so that one which outlives the server finds it closed instead
 // of gone.
 
-#include <deque>
 #include <mutex>
 
 PORTHOLE_NAMESPACE_BEGIN
@@ -22319,6 +23276,2484 @@ PORTHOLE_FN MultipartSink multipart(const Request& request, const MultipartLimit
 }
 
 PORTHOLE_NAMESPACE_END
+
+// porthole/ext/websocket_deflate.inl
+
+// The handshake's part of permessage-deflate: pure text, the same with zlib and without it.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline constexpr std::string_view deflate_name = "permessage-deflate";
+inline constexpr std::string_view extensions_field = "Sec-WebSocket-Extensions";
+
+struct ExtensionParameter {
+    std::string_view name;
+    std::optional<std::string> value;
+};
+
+/// One element of Sec-WebSocket-Extensions: "name; parameter; parameter=value".
+struct ExtensionElement {
+    std::string_view name;
+    std::vector<ExtensionParameter> parameters;
+};
+
+/// Reads one line of Sec-WebSocket-Extensions by its grammar (RFC 6455 section 9.1).
+class ExtensionScanner {
+public:
+    explicit ExtensionScanner(std::string_view line) noexcept : rest_(line) {}
+
+    /// False at the end of the line, or where it breaks the grammar: is_malformed() tells.
+    bool next(ExtensionElement& element) {
+        while (skip(',')) {}
+        element = ExtensionElement{};
+        if (rest_.empty()) {
+            return false;
+        }
+        is_malformed_ = !take_token(element.name);
+        while (!is_malformed_ && skip(';')) {
+            is_malformed_ = !take_parameter(element);
+        }
+        is_malformed_ = is_malformed_ || !(rest_.empty() || skip(','));
+        return !is_malformed_;
+    }
+    bool is_malformed() const noexcept { return is_malformed_; }
+
+private:
+    std::string_view rest_;
+    bool is_malformed_ = false;
+
+    bool skip(char separator) noexcept {
+        rest_ = ascii::trim(rest_);
+        if (rest_.empty() || rest_.front() != separator) {
+            return false;
+        }
+        rest_ = ascii::trim(rest_.substr(1));
+        return true;
+    }
+    bool take_token(std::string_view& token) noexcept {
+        std::size_t size = 0;
+        while (size < rest_.size() && ascii::is_token_char(rest_[size])) {
+            ++size;
+        }
+        token = rest_.substr(0, size);
+        rest_.remove_prefix(size);
+        return size > 0;
+    }
+    bool take_parameter(ExtensionElement& element) {
+        ExtensionParameter parameter;
+        if (!take_token(parameter.name)) {
+            return false;
+        }
+        if (skip('=')) {
+            std::string_view token;
+            parameter.value.emplace();
+            if (take_token(token)) {
+                *parameter.value = token;
+            } else if (!take_quoted(*parameter.value)) {
+                return false;
+            }
+        }
+        element.parameters.push_back(std::move(parameter));
+        return true;
+    }
+    /// What a quoted value stands for has to be a token again.
+    bool take_quoted(std::string& value) {
+        if (rest_.empty() || rest_.front() != '"') {
+            return false;
+        }
+        std::size_t at = 1;
+        for (; at < rest_.size() && rest_[at] != '"'; ++at) {
+            if (rest_[at] == '\\' && ++at == rest_.size()) {
+                return false;
+            }
+            value += rest_[at];
+        }
+        if (at == rest_.size() || !ascii::is_token(value)) {
+            return false;
+        }
+        rest_.remove_prefix(at + 1);
+        return true;
+    }
+};
+
+/// The parameters of one permessage-deflate element, and which of them it names.
+struct DeflateElement {
+    DeflateParameters parameters;
+    bool has_server_bits = false;
+    bool has_client_bits = false;
+};
+
+/// A decimal of 8 to 15 without leading zeros (RFC 7692 sections 7.1.2.1 and 7.1.2.2).
+inline bool read_window_bits(const std::optional<std::string>& value, int& bits) noexcept {
+    if (!value || value->empty() || value->front() == '0') {
+        return false;
+    }
+    const auto number = ascii::parse_decimal(*value);
+    if (!number || *number < static_cast<std::uint64_t>(min_window_bits)
+        || *number > static_cast<std::uint64_t>(max_window_bits)) {
+        return false;
+    }
+    bits = static_cast<int>(*number);
+    return true;
+}
+
+/// False for what RFC 7692 section 7.1 says to decline: unknown names, values where none belong or
+/// invalid ones, and the same name twice. Only an offer may name client_max_window_bits without a
+/// value.
+inline bool
+read_deflate_element(const ExtensionElement& element, bool is_offer, DeflateElement& deflate) {
+    deflate = DeflateElement{};
+    DeflateParameters& parameters = deflate.parameters;
+    const auto set_flag = [](bool& flag, const std::optional<std::string>& value) {
+        return !std::exchange(flag, true) && !value;
+    };
+    for (const auto& [name, value] : element.parameters) {
+        bool is_valid = false;
+        if (name == "server_no_context_takeover") {
+            is_valid = set_flag(parameters.server_no_context_takeover, value);
+        } else if (name == "client_no_context_takeover") {
+            is_valid = set_flag(parameters.client_no_context_takeover, value);
+        } else if (name == "server_max_window_bits") {
+            is_valid = !std::exchange(deflate.has_server_bits, true)
+                       && read_window_bits(value, parameters.server_max_window_bits);
+        } else if (name == "client_max_window_bits") {
+            is_valid = !std::exchange(deflate.has_client_bits, true)
+                       && ((is_offer && !value)
+                           || read_window_bits(value, parameters.client_max_window_bits));
+        }
+        if (!is_valid) {
+            return false;
+        }
+    }
+    return true;
+}
+
+inline void append_bits(std::string& text, std::string_view name, int bits) {
+    text.append(name).append(std::to_string(bits));
+}
+
+/// Agrees to an offer, and says so in the answer.
+inline void accept_deflate(
+    const DeflateElement& offer, const DeflateParameters& wanted, DeflateNegotiation& negotiation) {
+    DeflateParameters agreed = offer.parameters;
+    agreed.server_no_context_takeover |= wanted.server_no_context_takeover;
+    agreed.client_no_context_takeover |= wanted.client_no_context_takeover;
+    agreed.server_max_window_bits =
+        (std::min)(agreed.server_max_window_bits, wanted.server_max_window_bits);
+    // A client that does not name its window cannot be told to limit it (RFC 7692 section
+    // 7.1.2.2).
+    if (offer.has_client_bits) {
+        agreed.client_max_window_bits =
+            (std::min)(agreed.client_max_window_bits, wanted.client_max_window_bits);
+    }
+    std::string& answer = negotiation.answer;
+    answer = deflate_name;
+    answer += agreed.server_no_context_takeover ? "; server_no_context_takeover" : "";
+    answer += agreed.client_no_context_takeover ? "; client_no_context_takeover" : "";
+    if (offer.has_server_bits || agreed.server_max_window_bits < max_window_bits) {
+        append_bits(answer, "; server_max_window_bits=", agreed.server_max_window_bits);
+    }
+    if (offer.has_client_bits && agreed.client_max_window_bits < max_window_bits) {
+        append_bits(answer, "; client_max_window_bits=", agreed.client_max_window_bits);
+    }
+    negotiation.agreed = agreed;
+}
+
+PORTHOLE_FN DeflateNegotiation
+negotiate_deflate(const Fields& fields, const DeflateParameters& wanted) {
+    DeflateNegotiation negotiation;
+    for (const std::string_view line : fields.find_all(extensions_field)) {
+        ExtensionScanner scanner(line);
+        ExtensionElement element;
+        DeflateElement offer;
+        while (scanner.next(element)) {
+            // The first that can be taken is the one that the client likes best (section 5).
+            if (!negotiation.agreed && element.name == deflate_name
+                && read_deflate_element(element, true, offer)) {
+                accept_deflate(offer, wanted, negotiation);
+            }
+        }
+        if (scanner.is_malformed()) {
+            return {true, std::nullopt, {}};
+        }
+    }
+    return negotiation;
+}
+
+PORTHOLE_FN std::string write_deflate_offer(const DeflateParameters& wanted) {
+    std::string offer(deflate_name);
+    offer += wanted.server_no_context_takeover ? "; server_no_context_takeover" : "";
+    offer += wanted.client_no_context_takeover ? "; client_no_context_takeover" : "";
+    if (wanted.server_max_window_bits < max_window_bits) {
+        append_bits(offer, "; server_max_window_bits=", wanted.server_max_window_bits);
+    }
+    if (wanted.client_max_window_bits < max_window_bits) {
+        append_bits(offer, "; client_max_window_bits=", wanted.client_max_window_bits);
+    } else {
+        offer += "; client_max_window_bits";
+    }
+    return offer;
+}
+
+PORTHOLE_FN DeflateAnswer
+read_deflate_answer(const Fields& fields, const DeflateParameters& offered) {
+    constexpr DeflateAnswer refused{true, std::nullopt};
+    DeflateAnswer answer;
+    for (const std::string_view line : fields.find_all(extensions_field)) {
+        ExtensionScanner scanner(line);
+        ExtensionElement element;
+        DeflateElement deflate;
+        while (scanner.next(element)) {
+            if (answer.agreed || element.name != deflate_name
+                || !read_deflate_element(element, false, deflate)) {
+                return refused;
+            }
+            DeflateParameters& agreed = deflate.parameters;
+            // The server may promise more than it was asked for, and never less.
+            if ((offered.server_no_context_takeover && !agreed.server_no_context_takeover)
+                || agreed.server_max_window_bits > offered.server_max_window_bits
+                || (deflate.has_client_bits
+                    && agreed.client_max_window_bits > offered.client_max_window_bits)) {
+                return refused;
+            }
+            agreed.client_no_context_takeover |= offered.client_no_context_takeover;
+            agreed.client_max_window_bits =
+                (std::min)(agreed.client_max_window_bits, offered.client_max_window_bits);
+            answer.agreed = agreed;
+        }
+        if (scanner.is_malformed()) {
+            return refused;
+        }
+    }
+    return answer;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/websocket_frame.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline constexpr unsigned final_bit = 0x80;
+inline constexpr unsigned rsv1_bit = 0x40;
+inline constexpr unsigned other_rsv_bits = 0x30;
+inline constexpr unsigned opcode_bits = 0x0f;
+inline constexpr unsigned mask_bit = 0x80;
+inline constexpr unsigned length_bits = 0x7f;
+inline constexpr unsigned length_in_2 = 126;
+inline constexpr unsigned length_in_8 = 127;
+
+PORTHOLE_FN bool is_sendable_close_code(int code) noexcept {
+    constexpr int last_registered = 1014;
+    if (code >= close_code::normal && code <= last_registered) {
+        return code != 1004 && code != close_code::no_code && code != close_code::dropped;
+    }
+    return code >= 3000 && code <= 4999;
+}
+
+inline bool is_known_opcode(unsigned opcode) noexcept {
+    return opcode <= 0x2 || (opcode >= 0x8 && opcode <= 0xa);
+}
+
+PORTHOLE_FN FrameReading read_frame_head(std::string_view bytes, FrameHead& head) noexcept {
+    const auto byte = [bytes](std::size_t i) {
+        return static_cast<unsigned>(static_cast<unsigned char>(bytes[i]));
+    };
+    const auto failed = [](const char* fault) {
+        return FrameReading{FrameStatus::failed, 0, fault};
+    };
+    constexpr std::size_t least = 2;
+    if (bytes.size() < least) {
+        return {FrameStatus::need_more, least, ""};
+    }
+    const unsigned opcode = byte(0) & opcode_bits;
+    if ((byte(0) & other_rsv_bits) != 0) {
+        return failed("A reserved bit is set.");
+    }
+    if (!is_known_opcode(opcode)) {
+        return failed("The opcode is a reserved one.");
+    }
+    head.opcode = static_cast<Opcode>(opcode);
+    head.is_final = (byte(0) & final_bit) != 0;
+    head.has_rsv1 = (byte(0) & rsv1_bit) != 0;
+    head.is_masked = (byte(1) & mask_bit) != 0;
+    const unsigned length = byte(1) & length_bits;
+    if (is_control(head.opcode) && !head.is_final) {
+        return failed("A control frame is fragmented.");
+    }
+    if (is_control(head.opcode) && length > max_control_payload) {
+        return failed("A control frame is longer than 125 bytes.");
+    }
+    const std::size_t length_size = length == length_in_8 ? 8 : length == length_in_2 ? 2 : 0;
+    const std::size_t size = least + length_size + (head.is_masked ? head.key.size() : 0);
+    if (bytes.size() < least + length_size) {
+        return {FrameStatus::need_more, size, ""};
+    }
+    head.payload_size = length_size == 0 ? length : 0;
+    for (std::size_t i = 0; i < length_size; ++i) {
+        head.payload_size = (head.payload_size << 8) | byte(least + i);
+    }
+    if ((head.payload_size >> 63) != 0) {
+        return failed("A length has its highest bit set.");
+    }
+    if ((length_size == 2 && head.payload_size < length_in_2)
+        || (length_size == 8 && head.payload_size <= 0xffff)) {
+        return failed("A length is not in its shortest form.");
+    }
+    if (bytes.size() < size) {
+        return {FrameStatus::need_more, size, ""};
+    }
+    if (head.is_masked) {
+        std::memcpy(head.key.data(), bytes.data() + size - head.key.size(), head.key.size());
+    }
+    return {FrameStatus::complete, size, ""};
+}
+
+PORTHOLE_FN std::size_t write_frame_head(char* into, const FrameHead& head) noexcept {
+    const unsigned first = (head.is_final ? final_bit : 0u) | (head.has_rsv1 ? rsv1_bit : 0u)
+                           | static_cast<unsigned>(head.opcode);
+    const unsigned mask = head.is_masked ? mask_bit : 0u;
+    std::size_t length_size = 0;
+    unsigned length = static_cast<unsigned>(head.payload_size & length_bits);
+    if (head.payload_size > 0xffff) {
+        length_size = 8;
+        length = length_in_8;
+    } else if (head.payload_size >= length_in_2) {
+        length_size = 2;
+        length = length_in_2;
+    }
+    into[0] = static_cast<char>(first);
+    into[1] = static_cast<char>(mask | length);
+    std::size_t size = 2;
+    for (std::size_t i = length_size; i-- > 0;) {
+        into[size++] = static_cast<char>((head.payload_size >> (8 * i)) & 0xff);
+    }
+    if (head.is_masked) {
+        std::memcpy(into + size, head.key.data(), head.key.size());
+        size += head.key.size();
+    }
+    return size;
+}
+
+PORTHOLE_FN bool
+apply_mask(char* bytes, std::size_t size, const MaskKey& key, std::uint64_t offset) noexcept {
+    constexpr std::uint64_t high_bits = 0x8080808080808080u;
+    constexpr std::size_t count = 4;
+    char pattern[sizeof(std::uint64_t)];
+    for (std::size_t i = 0; i < sizeof pattern; ++i) {
+        pattern[i] = key[static_cast<std::size_t>((offset + i) % key.size())];
+    }
+    std::uint64_t mask = 0;
+    std::memcpy(&mask, pattern, sizeof mask);
+    std::uint64_t seen[count] = {};
+    std::size_t at = 0;
+    for (; size - at >= count * sizeof mask; at += count * sizeof mask) {
+        std::uint64_t words[count];
+        std::memcpy(words, bytes + at, sizeof words);
+        for (std::size_t i = 0; i < count; ++i) {
+            words[i] ^= mask;
+            seen[i] |= words[i];
+        }
+        std::memcpy(bytes + at, words, sizeof words);
+    }
+    std::uint64_t all = (seen[0] | seen[1] | seen[2] | seen[3]) & high_bits;
+    for (std::size_t i = 0; at < size; ++at, ++i) {
+        const unsigned byte = static_cast<unsigned char>(bytes[at])
+                              ^ static_cast<unsigned char>(pattern[i % sizeof pattern]);
+        bytes[at] = static_cast<char>(byte);
+        all |= byte & 0x80u;
+    }
+    return all != 0;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/websocket_handshake.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// 16 bytes are 22 digits and two of padding, and the last digit has four bits to spare, which are
+/// zero.
+inline bool is_websocket_key(std::string_view key) noexcept {
+    constexpr std::size_t digits = 22;
+    if (key.size() != digits + 2 || key.substr(digits) != "==") {
+        return false;
+    }
+    for (const char c : key.substr(0, digits)) {
+        if (!ascii::is_alpha(c) && !ascii::is_digit(c) && c != '+' && c != '/') {
+            return false;
+        }
+    }
+    return std::string_view("AQgw").find(key[digits - 1]) != std::string_view::npos;
+}
+
+inline bool any_list_has(const Fields& fields, std::string_view name, std::string_view element) {
+    for (const std::string_view line : fields.find_all(name)) {
+        if (ascii::list_has(line, element)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+PORTHOLE_FN HandshakeFault check_handshake(const Request& request) {
+    constexpr int bad_request = 400;
+    constexpr int method_not_allowed = 405;
+    constexpr int upgrade_required = 426;
+    const Fields& fields = request.fields();
+    if (request.method() != Method::get) {
+        return {method_not_allowed, "A WebSocket handshake is a GET (RFC 6455 section 4.1)."};
+    }
+    if (!any_list_has(fields, "Upgrade", "websocket")) {
+        return {upgrade_required, "This path speaks WebSocket."};
+    }
+    if (request.http_version() != "HTTP/1.1" || !any_list_has(fields, "Connection", "upgrade")) {
+        return {bad_request, "A WebSocket handshake is HTTP/1.1 with \"Connection: Upgrade\"."};
+    }
+    const auto versions = fields.find_all("Sec-WebSocket-Version");
+    if (versions.size() != 1) {
+        return {bad_request, "A WebSocket handshake has one Sec-WebSocket-Version."};
+    }
+    if (versions[0] != "13") {
+        const bool is_number = ascii::parse_decimal(versions[0]).has_value();
+        return {
+            is_number ? upgrade_required : bad_request,
+            "Only version 13 of WebSocket is spoken here."};
+    }
+    const auto keys = fields.find_all("Sec-WebSocket-Key");
+    if (keys.size() != 1 || !is_websocket_key(keys[0])) {
+        return {bad_request, "Sec-WebSocket-Key is not the base64 of 16 bytes."};
+    }
+    if (!has_valid_protocols(fields)) {
+        return {bad_request, "Sec-WebSocket-Protocol is not a list of tokens."};
+    }
+    return {};
+}
+
+PORTHOLE_FN std::string websocket_accept_key(std::string_view key) {
+    std::string text(key);
+    text += "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    const Sha1Digest digest = sha1(text);
+    return base64({digest.data(), digest.size()});
+}
+
+PORTHOLE_FN bool has_valid_protocols(const Fields& fields) {
+    for (std::string_view rest : fields.find_all("Sec-WebSocket-Protocol")) {
+        bool has_any = false;
+        while (const auto name = ascii::next_list_element(rest)) {
+            has_any = true;
+            if (!ascii::is_token(*name)) {
+                return false;
+            }
+        }
+        if (!has_any) {
+            return false;
+        }
+    }
+    return true;
+}
+
+PORTHOLE_FN std::string_view
+choose_protocol(const Fields& fields, const std::vector<std::string>& ours) {
+    const auto lines = fields.find_all("Sec-WebSocket-Protocol");
+    for (const std::string& name : ours) {
+        for (std::string_view rest : lines) {
+            while (const auto offered = ascii::next_list_element(rest)) {
+                if (*offered == name) { // unlike most tokens, these have a case
+                    return name;
+                }
+            }
+        }
+    }
+    return {};
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/websocket_outbox.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN std::string_view Outbox::front() const noexcept {
+    return entries_.front().bytes().substr(sent_);
+}
+
+PORTHOLE_FN bool Outbox::has_begun() const noexcept {
+    return sent_ != 0;
+}
+
+PORTHOLE_FN void Outbox::consume(std::size_t size) {
+    sent_ += size;
+    bytes_ -= size;
+    if (sent_ == entries_.front().bytes().size()) {
+        --count_;
+        forget_key(first_number_);
+        pop();
+    }
+}
+
+/// The front, and what was dropped behind it.
+PORTHOLE_FN void Outbox::pop() {
+    sent_ = 0;
+    do {
+        entries_.pop_front();
+        ++first_number_;
+    } while (!entries_.empty() && entries_.front().is_dropped);
+}
+
+PORTHOLE_FN void Outbox::fill(Entry& entry, const OutFrame& frame) {
+    entry.shared = frame.shared;
+    entry.owned.clear();
+    if (!frame.shared) {
+        entry.owned.reserve(frame.size());
+        entry.owned.append(frame.head).append(frame.payload);
+    }
+}
+
+PORTHOLE_FN void Outbox::forget_key(std::uint64_t number) {
+    const Entry& entry = entries_[static_cast<std::size_t>(number - first_number_)];
+    if (!entry.is_keyed) {
+        return;
+    }
+    const auto place = keys_.find(entry.key);
+    if (place != keys_.end() && place->second == number) {
+        keys_.erase(place); // else a newer one has the key
+    }
+}
+
+PORTHOLE_FN void Outbox::push(const OutFrame& frame, const Place& place) {
+    if (place.sent >= frame.size()) {
+        return;
+    }
+    Entry& entry = entries_.emplace_back();
+    fill(entry, frame);
+    bytes_ += frame.size() - place.sent;
+    ++count_;
+    if (entries_.size() == 1) {
+        sent_ = place.sent;
+    }
+    entry.is_pinned = place.is_pinned || place.sent != 0;
+    entry.is_keyed = place.is_keyed && !entry.is_pinned;
+    if (entry.is_keyed) {
+        entry.key.assign(place.key);
+        keys_[entry.key] = first_number_ + entries_.size() - 1;
+    }
+}
+
+PORTHOLE_FN std::size_t Outbox::find(std::string_view key) const {
+    const auto place = keys_.find(std::string(key));
+    if (place == keys_.end() || (place->second == first_number_ && has_begun())) {
+        return 0;
+    }
+    return entries_[static_cast<std::size_t>(place->second - first_number_)].bytes().size();
+}
+
+PORTHOLE_FN void Outbox::replace(std::string_view key, const OutFrame& frame) {
+    const auto place = keys_.find(std::string(key));
+    if (place == keys_.end()) {
+        return;
+    }
+    Entry& entry = entries_[static_cast<std::size_t>(place->second - first_number_)];
+    bytes_ -= entry.bytes().size();
+    fill(entry, frame);
+    bytes_ += entry.bytes().size();
+}
+
+/// The front may stay for long while all behind it is dropped: what was dropped takes no room.
+PORTHOLE_FN void Outbox::move_up_front() {
+    while (entries_.size() > 1 && entries_[1].is_dropped) {
+        Entry& front = entries_.front();
+        const auto place = front.is_keyed ? keys_.find(front.key) : keys_.end();
+        if (place != keys_.end() && place->second == first_number_) {
+            ++place->second;
+        }
+        entries_[1] = std::move(front);
+        entries_.pop_front();
+        ++first_number_;
+    }
+}
+
+PORTHOLE_FN bool Outbox::drop_oldest() {
+    const std::uint64_t first = has_begun() ? first_number_ + 1 : first_number_;
+    next_drop_ = next_drop_ < first ? first : next_drop_;
+    // What is in front of next_drop_ has been dropped or stays: nobody looks at it twice.
+    while (next_drop_ - first_number_ < entries_.size()) {
+        const std::uint64_t number = next_drop_++;
+        Entry& entry = entries_[static_cast<std::size_t>(number - first_number_)];
+        if (entry.is_pinned) {
+            continue;
+        }
+        forget_key(number);
+        bytes_ -= entry.bytes().size();
+        --count_;
+        entry = Entry();
+        entry.is_dropped = true;
+        if (number == first_number_) {
+            pop();
+        } else {
+            move_up_front();
+        }
+        return true;
+    }
+    return false;
+}
+
+PORTHOLE_FN void Outbox::clear() noexcept {
+    entries_.clear();
+    keys_.clear();
+    sent_ = bytes_ = count_ = 0;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/websocket_session.inl
+
+// Bytes in. Output and deadlines are in websocket_session_output.inl. Every call of events_ may end
+// the session, so what follows one looks at the phase first.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN WebSocketSession::WebSocketSession(
+    WebSocketRole role, const SessionOptions& options, SessionEvents& events)
+    : events_(events), options_(options), role_(role) {}
+
+PORTHOLE_FN void WebSocketSession::on_open(UpgradeLink& link) {
+    link_ = &link;
+    phase_ = Phase::open;
+    received_at_ = link.now();
+    arm();
+}
+
+PORTHOLE_FN void WebSocketSession::on_data(char* bytes, std::size_t size) {
+    if (!is_receiving()) {
+        return;
+    }
+    received_at_ = link_->now();
+    is_ping_out_ = false;
+    if (!held_.empty() || is_user_paused_ || is_in_receive_) {
+        hold({bytes, size}); // in order, behind what came before
+        return;
+    }
+    messages_left_ = max_messages_per_turn;
+    expansion_left_ = max_expanded_per_turn;
+    receive(bytes, size);
+}
+
+PORTHOLE_FN void WebSocketSession::hold(std::string_view rest) {
+    held_.append(rest);
+    update_reading();
+}
+
+/// What has been held is looked at, in a turn of its own.
+PORTHOLE_FN void WebSocketSession::resume() {
+    is_resume_due_ = false;
+    if (!is_receiving() || is_user_paused_ || is_in_receive_) {
+        return;
+    }
+    if (!held_.empty()) {
+        messages_left_ = max_messages_per_turn;
+        expansion_left_ = max_expanded_per_turn;
+        std::string bytes = std::move(held_); // so that what is held anew has a place
+        held_.clear();
+        receive(bytes.data(), bytes.size());
+        if (held_.empty() && is_receiving()) {
+            bytes.clear();
+            held_ = std::move(bytes); // keeps the memory
+            note_memory(held_.capacity());
+        }
+    }
+    if (is_receiving() && has_ended_ && held_.empty()) {
+        on_end();
+    }
+}
+
+/// The link is told when reading is to stop or go on.
+PORTHOLE_FN void WebSocketSession::update_reading() {
+    if (!is_receiving()) {
+        return;
+    }
+    const bool has_held = !held_.empty();
+    if (has_held && !is_user_paused_ && !is_resume_due_) {
+        is_resume_due_ = true;
+        link_->wake();
+    }
+    const bool is_paused = is_user_paused_ || has_held;
+    if (is_paused != is_reading_paused_) {
+        is_reading_paused_ = is_paused;
+        link_->pause_reading(is_paused);
+    }
+}
+
+PORTHOLE_FN void WebSocketSession::pause_reading(bool is_paused) {
+    if (is_paused == is_user_paused_ || (is_paused && phase_ != Phase::open)) {
+        return; // once it closes, the peer's answer has to come in
+    }
+    is_user_paused_ = is_paused;
+    if (!is_paused && is_receiving()) {
+        received_at_ = link_->now(); // nothing could come meanwhile
+        is_ping_out_ = false;
+    }
+    if (!is_in_receive_) {
+        update_reading();
+    }
+}
+
+PORTHOLE_FN void WebSocketSession::receive(char* bytes, std::size_t size) {
+    is_in_receive_ = true;
+    std::size_t at = 0;
+    while (at < size && is_receiving() && !is_user_paused_ && messages_left_ != 0
+           && expansion_left_ != 0) {
+        if (!has_head_) {
+            at += take_head({bytes + at, size - at});
+        } else {
+            at += take_payload(bytes + at, size - at);
+        }
+        if (has_head_ && is_receiving() && head_.payload_size == 0) {
+            take_payload(nullptr, 0); // what has no payload ends with its head
+        }
+    }
+    is_in_receive_ = false;
+    if (!is_receiving()) {
+        return;
+    }
+    if (at < size) {
+        held_.assign(bytes + at, size - at);
+    }
+    update_reading();
+    flush(); // an answer to a ping may be waiting for the end of a message
+}
+
+/// Returns how many bytes belong to the head.
+PORTHOLE_FN std::size_t WebSocketSession::take_head(std::string_view bytes) {
+    FrameReading reading;
+    std::size_t taken = 0;
+    if (head_size_ == 0) {
+        reading = read_frame_head(bytes, head_);
+        taken = reading.size;
+    }
+    if (reading.status == FrameStatus::need_more) { // it comes in pieces
+        taken = 0;
+        reading = read_frame_head({head_bytes_, head_size_}, head_);
+        while (reading.status == FrameStatus::need_more) {
+            if (taken == bytes.size()) {
+                return taken;
+            }
+            const std::size_t wanted = reading.size - head_size_;
+            const std::size_t here = (std::min)(wanted, bytes.size() - taken);
+            std::copy_n(bytes.data() + taken, here, head_bytes_ + head_size_);
+            head_size_ = static_cast<unsigned char>(head_size_ + here);
+            taken += here;
+            reading = read_frame_head({head_bytes_, head_size_}, head_);
+        }
+    }
+    head_size_ = 0;
+    if (reading.status == FrameStatus::failed) {
+        fail(close_code::protocol_violation, reading.fault);
+        return bytes.size();
+    }
+    has_head_ = check_head();
+    taken_ = 0;
+    return taken;
+}
+
+/// What a head may say here and now. False when it has failed the connection.
+PORTHOLE_FN bool WebSocketSession::check_head() {
+    const auto failed = [this](int code, const char* sentence) {
+        fail(code, sentence);
+        return false;
+    };
+    if (head_.is_masked != (role_ == WebSocketRole::server)) { // RFC 6455 section 5.1
+        return failed(
+            close_code::protocol_violation, head_.is_masked
+                                                ? "A frame of the server is masked."
+                                                : "A frame of the client is not masked.");
+    }
+    const bool begins = head_.opcode == Opcode::text || head_.opcode == Opcode::binary;
+    if (head_.has_rsv1 && (!begins || !codec_)) { // RFC 7692 section 6
+        return failed(close_code::protocol_violation, "A reserved bit is set.");
+    }
+    if (is_control(head_.opcode)) {
+        return true;
+    }
+    if (begins == in_message_) { // RFC 6455 section 5.4
+        return failed(
+            close_code::protocol_violation,
+            begins ? "A message begins within another." : "There is no message to continue.");
+    }
+    if (begins) {
+        in_message_ = true;
+        is_text_ = head_.opcode == Opcode::text;
+        is_compressed_ = head_.has_rsv1;
+        frames_ = 0;
+        utf8_.reset();
+        message_.clear();
+    }
+    if (phase_ == Phase::closing) {
+        return true; // what is not delivered is not limited either: none of it is kept
+    }
+    if (++frames_ > options_.max_frames) {
+        return failed(close_code::policy_violation, "A message has too many frames.");
+    }
+    const std::size_t room = options_.max_message_bytes - message_.size();
+    if (!is_compressed_ && head_.payload_size > room) {
+        return failed(close_code::too_large, "A message is too large.");
+    }
+    return true;
+}
+
+PORTHOLE_FN std::size_t WebSocketSession::take_payload(char* bytes, std::size_t size) {
+    const std::uint64_t left = head_.payload_size - taken_;
+    const std::size_t here = left < size ? static_cast<std::size_t>(left) : size;
+    if (is_control(head_.opcode)) {
+        return take_control(bytes, here);
+    }
+    const bool is_whole = taken_ == 0 && here == left && head_.is_final && frames_ == 1
+                          && !is_compressed_ && phase_ == Phase::open;
+    return is_whole ? take_whole(bytes) : take_piece(bytes, here);
+}
+
+/// The case that counts: a message in one frame, all of it here. Nothing is copied.
+PORTHOLE_FN std::size_t WebSocketSession::take_whole(char* bytes) {
+    const auto size = static_cast<std::size_t>(head_.payload_size);
+    const bool has_high_bytes =
+        role_ == WebSocketRole::client || apply_mask(bytes, size, head_.key, 0);
+    const std::string_view data = size == 0 ? std::string_view() : std::string_view(bytes, size);
+    if (check_text(data, has_high_bytes, true)) {
+        has_head_ = in_message_ = false;
+        deliver(data);
+    }
+    return size;
+}
+
+PORTHOLE_FN std::size_t WebSocketSession::take_control(char* bytes, std::size_t size) {
+    if (head_.is_masked) {
+        apply_mask(bytes, size, head_.key, taken_);
+    }
+    taken_ += size;
+    const bool is_whole = size == head_.payload_size;
+    if (!is_whole) {
+        control_.append(bytes, size);
+    }
+    if (taken_ == head_.payload_size) {
+        has_head_ = false;
+        const std::string_view whole =
+            is_whole && size != 0 ? std::string_view(bytes, size) : std::string_view(control_);
+        handle_control(head_.opcode, whole);
+        control_.clear();
+    }
+    return size;
+}
+
+/// A piece of a message that has to be collected.
+PORTHOLE_FN std::size_t WebSocketSession::take_piece(char* bytes, std::size_t size) {
+    std::size_t here = size;
+    if (is_compressed_ && phase_ == Phase::open) {
+        here = (std::min)(size, expand_slice);
+    }
+    const bool has_high_bytes = !head_.is_masked || apply_mask(bytes, here, head_.key, taken_);
+    taken_ += here;
+    const bool is_frame_end = taken_ == head_.payload_size;
+    if (phase_ == Phase::open
+        && !add_piece({here == 0 ? "" : bytes, here}, has_high_bytes, is_frame_end)) {
+        return size;
+    }
+    if (is_frame_end) {
+        end_frame();
+    }
+    return here;
+}
+
+/// False when it has failed the connection.
+PORTHOLE_FN bool
+WebSocketSession::add_piece(std::string_view piece, bool has_high_bytes, bool is_frame_end) {
+    const bool is_message_end = is_frame_end && head_.is_final;
+    if (is_compressed_) {
+        return expand_piece(piece, is_message_end);
+    }
+    if (!check_text(piece, has_high_bytes, is_message_end)) {
+        return false;
+    }
+    if (message_.empty() && head_.is_final) {
+        // Once, instead of growing again and again; pages that never come cost nothing.
+        constexpr std::uint64_t most = 16 * 1024 * 1024;
+        message_.reserve(static_cast<std::size_t>((std::min)(head_.payload_size, most)));
+    }
+    message_.append(piece);
+    return true;
+}
+
+PORTHOLE_FN bool WebSocketSession::expand_piece(std::string_view piece, bool is_last) {
+    const std::size_t before = message_.size();
+    switch (codec_->expand(piece, is_last, options_.max_message_bytes, message_)) {
+    case InflateStatus::ok: break;
+    case InflateStatus::too_large:
+        fail(close_code::too_large, "A message is too large once it is expanded.");
+        return false;
+    case InflateStatus::corrupt:
+        fail(close_code::invalid_data, "A compressed message cannot be expanded.");
+        return false;
+    case InflateStatus::no_memory:
+        fail(close_code::internal_failure, "There is no memory to expand a message.");
+        return false;
+    }
+    const std::size_t grown = message_.size() - before;
+    expansion_left_ -= (std::min)(expansion_left_, grown);
+    return check_text(std::string_view(message_).substr(before), true, is_last);
+}
+
+/// RFC 6455 section 8.1, at the first byte that no text can have.
+PORTHOLE_FN bool
+WebSocketSession::check_text(std::string_view piece, bool has_high_bytes, bool is_message_end) {
+    if (!is_text_) {
+        return true;
+    }
+    const bool is_ascii = !has_high_bytes && utf8_.is_complete();
+    const bool is_valid = is_ascii || utf8_.feed(piece);
+    if (!is_valid || (is_message_end && !utf8_.is_complete())) {
+        fail(close_code::invalid_data, "A text message is not UTF-8.");
+        return false;
+    }
+    return true;
+}
+
+PORTHOLE_FN void WebSocketSession::end_frame() {
+    has_head_ = false;
+    if (!head_.is_final) {
+        return;
+    }
+    in_message_ = false;
+    if (phase_ != Phase::open) {
+        return;
+    }
+    // In a string of its own: what it calls may end the session's use of message_.
+    std::string whole = std::move(message_);
+    message_.clear();
+    deliver(whole);
+    if (is_receiving()) {
+        whole.clear();
+        message_ = std::move(whole);
+        note_memory(message_.capacity());
+    }
+}
+
+PORTHOLE_FN void WebSocketSession::deliver(std::string_view data) {
+    --messages_left_;
+    const Message message{data, is_text_};
+    events_.handle_message(message);
+}
+
+PORTHOLE_FN void WebSocketSession::handle_control(Opcode opcode, std::string_view payload) {
+    switch (opcode) {
+    case Opcode::ping:
+        --messages_left_;
+        if (phase_ == Phase::open) {
+            send_control(Opcode::pong, payload);
+        }
+        break;
+    case Opcode::pong:
+        --messages_left_;
+        if (phase_ == Phase::open) {
+            events_.handle_pong(payload);
+        }
+        break;
+    case Opcode::close: handle_close(payload); break;
+    case Opcode::continuation:
+    case Opcode::text:
+    case Opcode::binary: break;
+    }
+}
+
+/// RFC 6455 section 5.5.1: answered by the same code, unless ours was first.
+PORTHOLE_FN void WebSocketSession::handle_close(std::string_view payload) {
+    constexpr std::size_t code_size = 2;
+    if (payload.size() == 1) {
+        fail(close_code::protocol_violation, "A Close frame has half a code.");
+        return;
+    }
+    int code = close_code::no_code;
+    std::string_view reason;
+    if (!payload.empty()) {
+        code =
+            static_cast<unsigned char>(payload[0]) * 256 + static_cast<unsigned char>(payload[1]);
+        reason = payload.substr(code_size);
+        if (!is_sendable_close_code(code)) {
+            fail(close_code::protocol_violation, "A Close frame has a code that is never sent.");
+            return;
+        }
+        if (!is_utf8(reason)) {
+            fail(close_code::invalid_data, "The reason in a Close frame is not UTF-8.");
+            return;
+        }
+    }
+    end_with(code, reason);
+    if (phase_ == Phase::open) {
+        send_close_frame(code, {});
+    }
+    finish();
+}
+
+/// The peer sends no more, and has not said that it would not.
+PORTHOLE_FN void WebSocketSession::on_end() {
+    has_ended_ = true;
+    if (!is_receiving() || !held_.empty()) {
+        return;
+    }
+    finish();
+}
+
+PORTHOLE_FN void WebSocketSession::on_close() noexcept {
+    phase_ = Phase::closed;
+    link_ = nullptr;
+    if (!is_in_receive_) { // a message may be looked at still
+        std::string().swap(message_);
+        std::string().swap(held_);
+    }
+    outbox_.reset();
+    codec_ = is_in_receive_ ? std::move(codec_) : nullptr;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/websocket_session_output.inl
+
+// Bytes out, and time. Small messages go straight to the link; what it does not take waits in the
+// outbox, whose cost is bounded. Control frames overtake messages, and cost a fixed amount: of the
+// pongs that wait only the last one is kept (RFC 6455 section 5.5.3).
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN std::size_t WebSocketSession::buffered_bytes() const noexcept {
+    const std::size_t linked = link_ != nullptr ? link_->queued_bytes() : 0;
+    return linked + (outbox_ ? outbox_->bytes() : 0);
+}
+
+PORTHOLE_FN bool WebSocketSession::may_hand_over() const noexcept {
+    return link_ != nullptr && link_->queued_bytes() < link_mark;
+}
+
+PORTHOLE_FN bool WebSocketSession::is_keyed(std::string_view key) const noexcept {
+    return !key.empty() || options_.policy == WebSocketPolicy::coalesce;
+}
+
+PORTHOLE_FN bool WebSocketSession::send(const Message& message, std::string_view key) {
+    PORTHOLE_ASSERT(!message.is_text || is_utf8(message.data), "a text message has to be UTF-8");
+    if (phase_ != Phase::open) {
+        return false;
+    }
+    FrameHead head;
+    head.opcode = message.is_text ? Opcode::text : Opcode::binary;
+    char bytes[max_frame_head_size];
+    OutFrame frame;
+    frame.payload = message.data;
+    if (role_ == WebSocketRole::server) {
+        head.payload_size = message.data.size();
+        frame.head = {bytes, write_frame_head(bytes, head)};
+        if (replace_waiting(frame, key)) {
+            return true;
+        }
+    }
+    if (!make_room(message.data.size())) {
+        return false;
+    }
+    // What a later message depends on must not be dropped, so who may be dropped is not compressed.
+    const bool stays = !is_keyed(key) && options_.policy != WebSocketPolicy::drop_oldest;
+    const bool is_direct = is_queue_empty() && may_hand_over();
+    scratch_.clear();
+    head.has_rsv1 = codec_ && (stays || is_direct) && codec_->compress(message.data, scratch_);
+    if (head.has_rsv1) {
+        frame.payload = scratch_;
+    }
+    if (role_ == WebSocketRole::client) {
+        if (!head.has_rsv1) {
+            scratch_.assign(message.data);
+        }
+        head.is_masked = true;
+        head.key = next_key();
+        apply_mask(scratch_.data(), scratch_.size(), head.key, 0);
+        frame.payload = scratch_;
+    }
+    head.payload_size = frame.payload.size();
+    frame.head = {bytes, write_frame_head(bytes, head)};
+    put(frame, key, head.has_rsv1 || role_ == WebSocketRole::client);
+    note_memory(scratch_.capacity());
+    return link_ != nullptr;
+}
+
+PORTHOLE_FN bool WebSocketSession::send_frame(
+    const std::shared_ptr<const std::string>& frame, std::string_view key) {
+    PORTHOLE_ASSERT(frame && role_ == WebSocketRole::server, "only servers send unmasked frames");
+    if (phase_ != Phase::open || !frame || role_ != WebSocketRole::server) {
+        return false;
+    }
+    OutFrame out;
+    out.shared = frame;
+    if (replace_waiting(out, key)) {
+        return true;
+    }
+    if (!make_room(out.size())) {
+        return false;
+    }
+    put(out, key, false);
+    return link_ != nullptr;
+}
+
+/// True when a waiting message with that key has been replaced.
+PORTHOLE_FN bool WebSocketSession::replace_waiting(const OutFrame& frame, std::string_view key) {
+    if (!is_keyed(key) || is_queue_empty()) {
+        return false;
+    }
+    const std::size_t old_size = outbox_->find(key);
+    const std::size_t cost = outbox_->cost() + link_->queued_bytes() - old_size;
+    if (old_size == 0 || cost > options_.max_queue_bytes
+        || frame.size() > options_.max_queue_bytes - cost) {
+        return false;
+    }
+    outbox_->replace(key, frame);
+    return true;
+}
+
+/// False when the message is not to be sent.
+PORTHOLE_FN bool WebSocketSession::make_room(std::size_t size) {
+    const auto fits = [this, size] {
+        const std::size_t cost = link_->queued_bytes() + (outbox_ ? outbox_->cost() : 0);
+        return cost <= options_.max_queue_bytes && size <= options_.max_queue_bytes - cost;
+    };
+    if (fits()) {
+        return true;
+    }
+    was_short_ = true;
+    switch (options_.policy) {
+    case WebSocketPolicy::refuse:
+    case WebSocketPolicy::coalesce: return false;
+    case WebSocketPolicy::drop_oldest:
+        while (size <= options_.max_queue_bytes && outbox_ && outbox_->drop_oldest()) {
+            if (fits()) {
+                return true;
+            }
+        }
+        return false;
+    case WebSocketPolicy::close:
+        fail(close_code::policy_violation, "The client reads too slowly.");
+        return false;
+    }
+    return false;
+}
+
+PORTHOLE_FN void
+WebSocketSession::put(const OutFrame& frame, std::string_view key, bool is_pinned) {
+    const std::size_t sent = is_queue_empty() ? hand_over(frame) : 0;
+    if (link_ == nullptr || sent == frame.size()) {
+        return;
+    }
+    was_short_ = true;
+    if (!outbox_) {
+        outbox_ = std::make_unique<Outbox>();
+        note_memory(kept_bytes + 1);
+    }
+    Outbox::Place place;
+    place.sent = sent;
+    place.is_pinned = is_pinned;
+    place.is_keyed = is_keyed(key);
+    place.key = key;
+    outbox_->push(frame, place);
+}
+
+/// Returns how many bytes the link has taken. It may end the session.
+PORTHOLE_FN std::size_t WebSocketSession::hand_over(const OutFrame& frame) {
+    if (frame.shared) {
+        return hand_over(*frame.shared);
+    }
+    const std::size_t given = hand_over(frame.head);
+    return given < frame.head.size() ? given : given + hand_over(frame.payload);
+}
+
+PORTHOLE_FN std::size_t WebSocketSession::hand_over(std::string_view bytes) {
+    std::size_t given = 0;
+    while (given < bytes.size() && may_hand_over()) {
+        std::size_t here = (std::min)(bytes.size() - given, link_slice);
+        while (here != 0 && link_ != nullptr && !link_->send(bytes.substr(given, here))) {
+            here /= 2; // its own bound may be lower than ours
+        }
+        if (here == 0) {
+            break;
+        }
+        given += here;
+    }
+    return given;
+}
+
+/// Hands over what waits, as far as the link takes it.
+PORTHOLE_FN void WebSocketSession::flush() {
+    for (;;) {
+        const bool is_between = is_queue_empty() || !outbox_->has_begun();
+        if (is_between && has_pong_ && may_hand_over()) {
+            has_pong_ = false;
+            write_control(Opcode::pong, pong_);
+        }
+        if (is_queue_empty() || !may_hand_over()) {
+            break;
+        }
+        const std::size_t given = hand_over(outbox_->front());
+        if (link_ == nullptr || given == 0) {
+            return;
+        }
+        outbox_->consume(given);
+    }
+    if (link_ == nullptr || !is_queue_empty()) {
+        return;
+    }
+    if (has_close_ && may_hand_over()) {
+        has_close_ = false;
+        write_control(Opcode::close, close_frame_);
+    }
+    if (phase_ == Phase::done && !has_close_ && link_ != nullptr
+        && !std::exchange(has_closed_link_, true)) {
+        link_->close();
+    }
+}
+
+PORTHOLE_FN void WebSocketSession::send_control(Opcode opcode, std::string_view payload) {
+    const bool is_between = is_queue_empty() || !outbox_->has_begun();
+    if (is_between && may_hand_over()) {
+        has_pong_ = has_pong_ && opcode != Opcode::pong;
+        write_control(opcode, payload);
+    } else if (opcode == Opcode::pong) {
+        keep_pong(payload);
+    }
+}
+
+PORTHOLE_FN void WebSocketSession::keep_pong(std::string_view payload) {
+    has_pong_ = true;
+    if (payload.data() != pong_.data()) {
+        pong_.assign(payload);
+    }
+}
+
+PORTHOLE_FN void WebSocketSession::write_control(Opcode opcode, std::string_view payload) {
+    FrameHead head;
+    head.opcode = opcode;
+    head.payload_size = payload.size();
+    head.is_masked = role_ == WebSocketRole::client;
+    if (head.is_masked) {
+        head.key = next_key();
+    }
+    char bytes[max_frame_head_size + max_control_payload];
+    const std::size_t head_size = write_frame_head(bytes, head);
+    std::copy(payload.begin(), payload.end(), bytes + head_size);
+    if (head.is_masked) {
+        apply_mask(bytes + head_size, payload.size(), head.key, 0);
+    }
+    // No frame may be cut: these two wait until there is room for the whole of them.
+    if (!link_->send({bytes, head_size + payload.size()}) && link_ != nullptr) {
+        if (opcode == Opcode::close) {
+            has_close_ = true;
+        } else if (opcode == Opcode::pong) {
+            keep_pong(payload);
+        }
+    }
+}
+
+PORTHOLE_FN bool WebSocketSession::ping(std::string_view payload) {
+    PORTHOLE_ASSERT(payload.size() <= max_control_payload, "a ping has at most 125 bytes");
+    if (phase_ != Phase::open || payload.size() > max_control_payload) {
+        return false;
+    }
+    const bool is_between = is_queue_empty() || !outbox_->has_begun();
+    if (!is_between || !may_hand_over()) {
+        return false;
+    }
+    write_control(Opcode::ping, payload);
+    return link_ != nullptr;
+}
+
+PORTHOLE_FN void WebSocketSession::close(int code, std::string_view reason) {
+    if (phase_ != Phase::open) {
+        return;
+    }
+    const bool is_sendable = is_sendable_close_code(code) || code == close_code::no_code;
+    PORTHOLE_ASSERT(is_sendable, "a close code is 1000 to 1014 as registered, or 3000 to 4999");
+    phase_ = Phase::closing;
+    close_deadline_ = link_->now() + options_.close_timeout;
+    arm();
+    send_close_frame(is_sendable ? code : close_code::normal, reason);
+    if (link_ != nullptr) {
+        pause_reading(false); // else the answer would never be seen
+    }
+}
+
+PORTHOLE_FN void WebSocketSession::send_close_frame(int code, std::string_view reason) {
+    constexpr std::size_t max_reason = max_control_payload - 2;
+    close_frame_.clear();
+    if (code != close_code::no_code) {
+        close_frame_ += static_cast<char>(code >> 8);
+        close_frame_ += static_cast<char>(code & 0xff);
+        std::size_t size = (std::min)(reason.size(), max_reason);
+        while (size < reason.size() && (static_cast<unsigned char>(reason[size]) & 0xc0u) == 0x80) {
+            --size; // not within a character
+        }
+        reason = reason.substr(0, size);
+        close_frame_ += is_utf8(reason) ? reason : std::string_view();
+    }
+    has_close_ = true;
+    flush();
+}
+
+PORTHOLE_FN void WebSocketSession::fail(int code, std::string_view sentence) {
+    if (!is_receiving()) {
+        return;
+    }
+    end_with(code, sentence);
+    const bool is_first = phase_ == Phase::open;
+    phase_ = Phase::closing;
+    if (is_first) {
+        send_close_frame(code, sentence);
+    }
+    finish();
+}
+
+PORTHOLE_FN void WebSocketSession::end_with(int code, std::string_view reason) {
+    end_code_ = code;
+    end_reason_.assign(reason);
+}
+
+/// Nothing more is received; what is queued may still leave for a while.
+PORTHOLE_FN void WebSocketSession::finish() {
+    if (link_ == nullptr) {
+        return;
+    }
+    phase_ = Phase::done;
+    close_deadline_ = link_->now() + options_.close_timeout;
+    arm();
+    flush();
+}
+
+PORTHOLE_FN void WebSocketSession::abort() {
+    if (link_ != nullptr && phase_ != Phase::aborted) {
+        phase_ = Phase::aborted;
+        link_->wake();
+    }
+}
+
+PORTHOLE_FN void WebSocketSession::wake() {
+    if (link_ != nullptr) {
+        owner_wants_wake_ = true;
+        link_->wake();
+    }
+}
+
+PORTHOLE_FN void WebSocketSession::on_wake() {
+    if (phase_ == Phase::aborted) {
+        link_->abort();
+        return;
+    }
+    if (is_resume_due_) {
+        resume();
+    }
+    if (link_ != nullptr && std::exchange(owner_wants_wake_, false)) {
+        events_.handle_wake();
+    }
+}
+
+PORTHOLE_FN void WebSocketSession::on_drain() {
+    flush();
+    const bool has_drained = phase_ == Phase::open && was_short_ && buffered_bytes() == 0;
+    if (has_drained) {
+        was_short_ = false;
+        events_.handle_drain();
+    }
+}
+
+PORTHOLE_FN TimePoint WebSocketSession::next_deadline() const noexcept {
+    switch (phase_) {
+    case Phase::open: break;
+    case Phase::closing:
+    case Phase::done: return close_deadline_;
+    case Phase::idle:
+    case Phase::aborted:
+    case Phase::closed: return never;
+    }
+    TimePoint next = release_at_;
+    if (options_.ping_interval > Duration::zero()) {
+        next =
+            (std::min)(next, is_ping_out_ ? ping_deadline_ : received_at_ + options_.ping_interval);
+    }
+    return next;
+}
+
+/// One that is armed too early costs a call; to move it with each message would cost more.
+PORTHOLE_FN void WebSocketSession::arm() {
+    const TimePoint next = next_deadline();
+    if (link_ != nullptr && next < armed_) {
+        armed_ = next;
+        link_->set_deadline(next);
+    }
+}
+
+PORTHOLE_FN void WebSocketSession::on_deadline() {
+    const TimePoint now = link_->now();
+    armed_ = never;
+    if (phase_ != Phase::open) {
+        if (now >= close_deadline_) {
+            link_->abort();
+            return;
+        }
+    } else {
+        if (now >= release_at_) {
+            const TimePoint idle_at = received_at_ + keep_time;
+            release_at_ = now < idle_at ? idle_at : never;
+            if (release_at_ == never) {
+                release_memory();
+            }
+        }
+        check_silence(now);
+    }
+    arm();
+}
+
+/// RFC 6455 section 5.5.2: whether the peer is still there. Whatever it sends is an answer.
+PORTHOLE_FN void WebSocketSession::check_silence(TimePoint now) {
+    if (options_.ping_interval <= Duration::zero()) {
+        return;
+    }
+    if (is_reading_paused_ || buffered_bytes() != 0) {
+        received_at_ = now; // it cannot answer; that it takes nothing has a deadline of its own
+        is_ping_out_ = false;
+    } else if (is_ping_out_ && now >= ping_deadline_) {
+        end_with(close_code::dropped, "The client did not answer a ping.");
+        abort();
+    } else if (!is_ping_out_ && now >= received_at_ + options_.ping_interval) {
+        is_ping_out_ = true;
+        ping_deadline_ = now + options_.pong_timeout;
+        write_control(Opcode::ping, {});
+    }
+}
+
+/// Memory that has been used is given back when it has not been for a while.
+PORTHOLE_FN void WebSocketSession::note_memory(std::size_t capacity) {
+    if (capacity > kept_bytes && release_at_ == never && link_ != nullptr) {
+        release_at_ = link_->now() + keep_time;
+        arm();
+    }
+}
+
+PORTHOLE_FN void WebSocketSession::release_memory() {
+    if (!in_message_) {
+        std::string().swap(message_);
+    }
+    if (held_.empty()) {
+        std::string().swap(held_);
+    }
+    std::string().swap(scratch_);
+    if (is_queue_empty()) {
+        outbox_.reset();
+    } else {
+        note_memory(kept_bytes + 1);
+    }
+}
+
+/// RFC 6455 section 5.3: keys that nobody can predict.
+PORTHOLE_FN MaskKey WebSocketSession::next_key() {
+    constexpr std::size_t pool = 256;
+    MaskKey key{};
+    if (keys_.size() < key.size()) {
+        keys_.assign(pool, '\0');
+        if (!fill_random(keys_.data(), keys_.size())) {
+            abort();
+        }
+    }
+    std::copy_n(keys_.end() - static_cast<std::ptrdiff_t>(key.size()), key.size(), key.begin());
+    keys_.resize(keys_.size() - key.size());
+    return key;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/websocket_client.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// The connection under the session, and the handshake ahead of it.
+class WebSocketClientCore final : private UpgradeLink, private SessionEvents {
+public:
+    WebSocketClientCore(
+        WebSocketClient& client, std::unique_ptr<Transport> transport,
+        WebSocketClientOptions options);
+
+    bool pump();
+    WebSocketSession& session() noexcept { return session_; }
+    const WebSocketSession& session() const noexcept { return session_; }
+    bool send_raw(std::string_view bytes) { return !is_closed && out_.append(bytes); }
+    Transport* transport() noexcept { return transport_.get(); }
+
+    std::string protocol;
+    int status = 0;
+    bool is_compressed = false;
+    bool is_closed = false;
+
+private:
+    // UpgradeLink
+    bool send(std::string_view bytes) override { return send_raw(bytes); }
+    std::size_t queued_bytes() const noexcept override { return out_.size(); }
+    void pause_reading(bool is_paused) override { is_paused_ = is_paused; }
+    void close() override { must_close_ = true; }
+    void abort() override { must_abort_ = true; }
+    void set_deadline(TimePoint deadline) override { deadline_ = deadline; }
+    void wake() override { wants_wake_ = true; }
+    TimePoint now() const noexcept override { return clock_->now(); }
+    std::string_view peer() const noexcept override { return "server"; }
+
+    // SessionEvents
+    void handle_message(const Message& message) override {
+        if (client_.on_message) {
+            client_.on_message(message);
+        }
+    }
+    void handle_pong(std::string_view payload) override {
+        if (client_.on_pong) {
+            client_.on_pong(payload);
+        }
+    }
+    void handle_drain() override {}
+    void handle_wake() override {}
+
+    void write_request();
+    bool write_some();
+    bool read_some();
+    void take_answer(std::string_view bytes);
+    bool accepts(const ResponseHead& head);
+    void end();
+
+    static constexpr std::size_t piece_bytes = 64 * 1024;
+    static constexpr std::size_t max_answer_bytes = 16 * 1024;
+
+    WebSocketClient& client_;
+    std::unique_ptr<Transport> transport_;
+    const WebSocketClientOptions options_;
+    SystemClock system_clock_;
+    Clock* clock_;
+    Buffer out_;
+    WebSocketSession session_;
+    std::string answer_; ///< what has come of it
+    std::string key_;
+    std::unique_ptr<char[]> piece_ = std::make_unique<char[]>(piece_bytes);
+    TimePoint deadline_ = never;
+    bool is_upgraded_ = false;
+    bool is_paused_ = false;
+    bool must_close_ = false;
+    bool must_abort_ = false;
+    bool wants_wake_ = false;
+    bool has_ended_ = false;
+};
+
+PORTHOLE_FN WebSocketClientCore::WebSocketClientCore(
+    WebSocketClient& client, std::unique_ptr<Transport> transport, WebSocketClientOptions options)
+    : client_(client), transport_(std::move(transport)), options_(std::move(options)),
+      clock_(options_.clock != nullptr ? options_.clock : &system_clock_),
+      out_(std::size_t{4} * 1024 * 1024), session_(WebSocketRole::client, options_.session, *this) {
+    write_request();
+}
+
+PORTHOLE_FN void WebSocketClientCore::write_request() {
+    char nonce[16];
+    is_closed = !fill_random(nonce, sizeof nonce);
+    key_ = base64({nonce, sizeof nonce});
+    std::string request = "GET " + options_.target + " HTTP/1.1\r\nHost: " + options_.host
+                          + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+                          + key_ + "\r\n";
+    if (!options_.origin.empty()) {
+        request += "Origin: " + options_.origin + "\r\n";
+    }
+    for (std::size_t i = 0; i < options_.protocols.size(); ++i) {
+        request += (i == 0 ? "Sec-WebSocket-Protocol: " : ", ") + options_.protocols[i];
+    }
+    request += options_.protocols.empty() ? "" : "\r\n";
+    if (options_.has_compression && can_deflate()) {
+        request += "Sec-WebSocket-Extensions: " + write_deflate_offer({}) + "\r\n";
+    }
+    request += options_.more_fields + "\r\n";
+    is_closed = !out_.append(request) || is_closed;
+}
+
+PORTHOLE_FN bool WebSocketClientCore::pump() {
+    if (is_closed) {
+        return false;
+    }
+    bool has_moved = false;
+    if (clock_->now() >= deadline_) {
+        deadline_ = never;
+        session_.on_deadline();
+        has_moved = true;
+    }
+    if (std::exchange(wants_wake_, false)) {
+        session_.on_wake();
+        has_moved = true;
+    }
+    has_moved = read_some() || has_moved;
+    has_moved = write_some() || has_moved;
+    if (must_abort_ || (must_close_ && out_.is_empty())) {
+        end();
+    }
+    return has_moved;
+}
+
+PORTHOLE_FN bool WebSocketClientCore::write_some() {
+    if (out_.is_empty()) {
+        return false;
+    }
+    const std::string_view bytes = out_.view();
+    const IoResult result = transport_->write(&bytes, 1);
+    if (result.status == IoStatus::would_block) {
+        return false;
+    }
+    if (result.status != IoStatus::ok) {
+        must_abort_ = true;
+        return true;
+    }
+    out_.consume(result.bytes);
+    if (out_.is_empty() && is_upgraded_) {
+        session_.on_drain();
+    }
+    return true;
+}
+
+PORTHOLE_FN bool WebSocketClientCore::read_some() {
+    if (is_paused_ || has_ended_) {
+        return false;
+    }
+    const IoResult result = transport_->read(piece_.get(), piece_bytes);
+    if (result.status == IoStatus::would_block) {
+        return false;
+    }
+    if (result.status != IoStatus::ok) {
+        has_ended_ = true;
+        if (is_upgraded_ && result.status == IoStatus::end) {
+            session_.on_end();
+        } else {
+            must_abort_ = true;
+        }
+    } else if (is_upgraded_) {
+        session_.on_data(piece_.get(), result.bytes);
+    } else {
+        take_answer({piece_.get(), result.bytes});
+    }
+    return true;
+}
+
+PORTHOLE_FN void WebSocketClientCore::take_answer(std::string_view bytes) {
+    answer_.append(bytes);
+    Limits limits;
+    limits.max_fields_bytes = max_answer_bytes;
+    ResponseParser parser(limits);
+    const ParseStatus state = parser.parse(answer_);
+    if (state == ParseStatus::need_more) {
+        return;
+    }
+    status = state == ParseStatus::complete ? parser.head().status : 0;
+    if (state != ParseStatus::complete || !accepts(parser.head())) {
+        must_abort_ = true;
+        return;
+    }
+    is_upgraded_ = true;
+    std::string rest = answer_.substr(parser.head_size());
+    answer_.clear();
+    session_.on_open(*this);
+    if (client_.on_open) {
+        client_.on_open();
+    }
+    if (!rest.empty()) {
+        session_.on_data(rest.data(), rest.size());
+    }
+}
+
+/// RFC 6455 section 4.1, the second half.
+PORTHOLE_FN bool WebSocketClientCore::accepts(const ResponseHead& head) {
+    constexpr int switching_protocols = 101;
+    const Fields& fields = head.fields;
+    const auto accept = fields.find("Sec-WebSocket-Accept");
+    const auto upgrade = fields.find("Upgrade");
+    const auto connection = fields.find("Connection");
+    if (head.status != switching_protocols || !upgrade || !connection || !accept
+        || !ascii::equals_ignoring_case(*upgrade, "websocket")
+        || !ascii::list_has(*connection, "upgrade") || *accept != websocket_accept_key(key_)) {
+        return false;
+    }
+    if (const auto chosen = fields.find("Sec-WebSocket-Protocol")) {
+        bool is_offered = false;
+        for (const std::string& name : options_.protocols) {
+            is_offered = is_offered || name == *chosen;
+        }
+        if (!is_offered) {
+            return false;
+        }
+        protocol.assign(*chosen);
+    }
+    if (!options_.has_compression || !can_deflate()) {
+        return !fields.find("Sec-WebSocket-Extensions");
+    }
+    const DeflateAnswer answer = read_deflate_answer(fields, {});
+    if (!answer.is_refused && answer.agreed) {
+        session_.set_codec(make_client_codec(*answer.agreed));
+        is_compressed = true;
+    }
+    return !answer.is_refused;
+}
+
+PORTHOLE_FN void WebSocketClientCore::end() {
+    is_closed = true;
+    transport_->shut_write();
+    session_.on_close();
+    if (client_.on_close) {
+        client_.on_close(session_.end_code(), session_.end_reason());
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_FN WebSocketClient::WebSocketClient(
+    std::unique_ptr<Transport> transport, WebSocketClientOptions options)
+    : core_(std::make_unique<detail::WebSocketClientCore>(
+        *this, std::move(transport), std::move(options))) {}
+
+PORTHOLE_FN WebSocketClient::~WebSocketClient() = default;
+
+PORTHOLE_FN bool WebSocketClient::pump() {
+    return core_->pump();
+}
+
+PORTHOLE_FN bool WebSocketClient::send(const Message& message) {
+    return core_->session().send(message);
+}
+
+PORTHOLE_FN bool WebSocketClient::ping(std::string_view payload) {
+    return core_->session().ping(payload);
+}
+
+PORTHOLE_FN void WebSocketClient::close(int code, std::string_view reason) {
+    core_->session().close(code, reason);
+}
+
+PORTHOLE_FN void WebSocketClient::abort() {
+    core_->session().abort();
+}
+
+PORTHOLE_FN bool WebSocketClient::send_raw(std::string_view bytes) {
+    return core_->send_raw(bytes);
+}
+
+PORTHOLE_FN void WebSocketClient::pause_reading(bool is_paused) {
+    core_->session().pause_reading(is_paused);
+}
+
+PORTHOLE_FN bool WebSocketClient::is_open() const noexcept {
+    return core_->session().is_open();
+}
+
+PORTHOLE_FN bool WebSocketClient::is_closed() const noexcept {
+    return core_->is_closed;
+}
+
+PORTHOLE_FN int WebSocketClient::status() const noexcept {
+    return core_->status;
+}
+
+PORTHOLE_FN const std::string& WebSocketClient::protocol() const noexcept {
+    return core_->protocol;
+}
+
+PORTHOLE_FN bool WebSocketClient::is_compressed() const noexcept {
+    return core_->is_compressed;
+}
+
+PORTHOLE_FN std::size_t WebSocketClient::buffered_bytes() const noexcept {
+    return core_->session().buffered_bytes();
+}
+
+PORTHOLE_FN Transport* WebSocketClient::transport() noexcept {
+    return core_->transport();
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/websocket.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+struct WebSocketSettings {
+    std::function<void(WebSocket&)> on_open;
+    std::function<void(WebSocket&, const Message&)> on_message;
+    std::function<void(WebSocket&, int, std::string_view)> on_close;
+    std::function<void(WebSocket&)> on_drain;
+    std::function<void(WebSocket&, std::string_view)> on_pong;
+    std::function<void(WebSocket&)> on_wake;
+    BeforeHook accept;
+    std::vector<std::string> protocols;
+    SessionOptions session;
+    bool has_queue_bound = false; ///< else the server's own counts
+    bool has_compression = true;
+};
+
+/// What owns the connection: the session, and the program's functions around it.
+class WebSocketPeer final : public Upgrade,
+                            private SessionEvents,
+                            public std::enable_shared_from_this<WebSocketPeer> {
+public:
+    WebSocketPeer(
+        std::shared_ptr<const WebSocketSettings> settings, const SessionOptions& options,
+        Server& server)
+        : socket_(*this), settings_(std::move(settings)), server_(server), poster_(server.poster()),
+          session_(WebSocketRole::server, options, *this) {}
+
+    void agree(std::string_view protocol, std::unique_ptr<MessageCodec> codec) {
+        protocol_.assign(protocol);
+        is_compressed_ = codec != nullptr;
+        session_.set_codec(std::move(codec));
+    }
+
+    WebSocketSession& session() noexcept { return session_; }
+    const std::string& protocol() const noexcept { return protocol_; }
+    bool is_compressed() const noexcept { return is_compressed_; }
+    std::string_view peer() const noexcept {
+        return link_ != nullptr ? link_->peer() : std::string_view();
+    }
+    WebSocketHandle handle() { return {weak_from_this(), poster_}; }
+    Server& server() noexcept { return server_; }
+    void attach(std::unique_ptr<WebSocketFeed> feed) {
+        detach(feed->subject());
+        feeds_.push_back(std::move(feed));
+        session_.wake();
+    }
+    bool detach(const void* subject) {
+        for (auto& feed : feeds_) {
+            if (feed->subject() == subject) {
+                std::swap(feed, feeds_.back());
+                feeds_.pop_back();
+                return true;
+            }
+        }
+        return false;
+    }
+    void run_posted(const std::function<void(WebSocket&)>& task) {
+        if (session_.is_open()) {
+            run(task);
+        }
+    }
+
+    // Upgrade
+    void on_open(UpgradeLink& link) override {
+        link_ = &link;
+        session_.on_open(link);
+        run(settings_->on_open);
+    }
+    void on_data(char* bytes, std::size_t size) override { session_.on_data(bytes, size); }
+    void on_drain() override {
+        session_.on_drain();
+        feed();
+    }
+    void on_deadline() override { session_.on_deadline(); }
+    void on_wake() override { session_.on_wake(); }
+    void on_stop(UpgradeLink&) override { session_.close(close_code::going_away, {}); }
+    void on_end() override { session_.on_end(); }
+    void on_close() override {
+        session_.on_close();
+        if (!is_feeding_) {
+            feeds_.clear();
+        }
+        run(settings_->on_close, session_.end_code(), std::string_view(session_.end_reason()));
+        link_ = nullptr;
+    }
+
+private:
+    void handle_message(const Message& message) override { run(settings_->on_message, message); }
+    void handle_pong(std::string_view payload) override { run(settings_->on_pong, payload); }
+    void handle_drain() override { run(settings_->on_drain); }
+    void handle_wake() override {
+        feed();
+        run(settings_->on_wake);
+    }
+
+    /// No code of the program's runs here, but a failing send may end the connection.
+    void feed() {
+        if (feeds_.empty() || !session_.is_open()) {
+            return;
+        }
+        is_feeding_ = true;
+        PORTHOLE_TRY {
+            for (const auto& feed : feeds_) {
+                feed->feed(socket_);
+            }
+        }
+        PORTHOLE_CATCH_ALL {
+            session_.fail(close_code::internal_failure, {});
+        }
+        is_feeding_ = false;
+        if (!session_.is_open()) {
+            feeds_.clear();
+        }
+    }
+
+    /// One of the program's functions. If it throws the connection ends, and nobody else's does.
+    template <class... Parameters, class... Arguments>
+    void
+    run(const std::function<void(WebSocket&, Parameters...)>& function,
+        const Arguments&... arguments) {
+        if (!function) {
+            return;
+        }
+        PORTHOLE_TRY {
+            function(socket_, arguments...);
+        }
+        PORTHOLE_CATCH_ALL {
+            session_.fail(close_code::internal_failure, {});
+        }
+    }
+
+    WebSocket socket_;
+    const std::shared_ptr<const WebSocketSettings> settings_;
+    Server& server_;
+    TaskPoster poster_;
+    UpgradeLink* link_ = nullptr;
+    std::vector<std::unique_ptr<WebSocketFeed>> feeds_;
+    std::string protocol_;
+    bool is_compressed_ = false;
+    bool is_feeding_ = false;
+    WebSocketSession session_;
+};
+
+/// Says why it is none (RFC 6455 sections 4.2.2 and 4.4).
+inline void refuse_handshake(const HandshakeFault& fault, Response& response) {
+    constexpr int upgrade_required = 426;
+    constexpr int method_not_allowed = 405;
+    response.fail(fault.status, fault.sentence);
+    if (fault.status == upgrade_required) {
+        response.header("Sec-WebSocket-Version", "13");
+    } else if (fault.status == method_not_allowed) {
+        response.header("Allow", "GET");
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_FN PreparedMessage::PreparedMessage(const Message& message) {
+    PORTHOLE_ASSERT(
+        !message.is_text || detail::is_utf8(message.data), "a text message has to be UTF-8");
+    detail::FrameHead head;
+    head.opcode = message.is_text ? detail::Opcode::text : detail::Opcode::binary;
+    head.payload_size = message.data.size();
+    char bytes[detail::max_frame_head_size];
+    std::string frame(bytes, detail::write_frame_head(bytes, head));
+    frame.append(message.data);
+    frame_ = std::make_shared<const std::string>(std::move(frame));
+}
+
+PORTHOLE_FN void WebSocketHandle::post(std::function<void(WebSocket&)> task) const {
+    poster_.post([peer = peer_, task = std::move(task)] {
+        if (const std::shared_ptr<detail::WebSocketPeer> shared = peer.lock()) {
+            shared->run_posted(task);
+        }
+    });
+}
+
+PORTHOLE_FN bool WebSocket::send(const Message& message) {
+    return peer_->session().send(message);
+}
+
+PORTHOLE_FN bool WebSocket::send(const PreparedMessage& message) {
+    return peer_->session().send_frame(message.frame());
+}
+
+PORTHOLE_FN bool WebSocket::send(const Message& message, std::string_view key) {
+    return peer_->session().send(message, key);
+}
+
+PORTHOLE_FN bool WebSocket::send(const PreparedMessage& message, std::string_view key) {
+    return peer_->session().send_frame(message.frame(), key);
+}
+
+PORTHOLE_FN bool WebSocket::ping(std::string_view payload) {
+    return peer_->session().ping(payload);
+}
+
+PORTHOLE_FN void WebSocket::close(int code, std::string_view reason) {
+    peer_->session().close(code, reason);
+}
+
+PORTHOLE_FN void WebSocket::abort() {
+    peer_->session().abort();
+}
+
+PORTHOLE_FN std::size_t WebSocket::buffered_bytes() const noexcept {
+    return peer_->session().buffered_bytes();
+}
+
+PORTHOLE_FN void WebSocket::pause_reading(bool is_paused) {
+    peer_->session().pause_reading(is_paused);
+}
+
+PORTHOLE_FN void WebSocket::wake() {
+    peer_->session().wake();
+}
+
+PORTHOLE_FN bool WebSocket::is_open() const noexcept {
+    return peer_->session().is_open();
+}
+
+PORTHOLE_FN const std::string& WebSocket::protocol() const noexcept {
+    return peer_->protocol();
+}
+
+PORTHOLE_FN bool WebSocket::is_compressed() const noexcept {
+    return peer_->is_compressed();
+}
+
+PORTHOLE_FN std::string_view WebSocket::peer() const noexcept {
+    return peer_->peer();
+}
+
+PORTHOLE_FN WebSocketHandle WebSocket::handle() const {
+    return peer_->handle();
+}
+
+PORTHOLE_FN Server& WebSocket::server() const noexcept {
+    return peer_->server();
+}
+
+PORTHOLE_FN void WebSocket::attach(std::unique_ptr<detail::WebSocketFeed> feed) {
+    peer_->attach(std::move(feed));
+}
+
+PORTHOLE_FN bool WebSocket::detach(const void* subject) {
+    return peer_->detach(subject);
+}
+
+PORTHOLE_FN WebSocketRoute::WebSocketRoute()
+    : settings_(std::make_shared<detail::WebSocketSettings>()) {}
+
+/// Copies share their settings until one of them is changed, connections included.
+PORTHOLE_FN detail::WebSocketSettings& WebSocketRoute::edit() {
+    if (settings_.use_count() != 1) {
+        settings_ = std::make_shared<detail::WebSocketSettings>(*settings_);
+    }
+    return *settings_;
+}
+
+PORTHOLE_FN WebSocketRoute& WebSocketRoute::on_open(std::function<void(WebSocket&)> function) {
+    edit().on_open = std::move(function);
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute&
+WebSocketRoute::on_message(std::function<void(WebSocket&, const Message&)> function) {
+    edit().on_message = std::move(function);
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute& WebSocketRoute::on_close(
+    std::function<void(WebSocket&, int code, std::string_view reason)> function) {
+    edit().on_close = std::move(function);
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute& WebSocketRoute::on_drain(std::function<void(WebSocket&)> function) {
+    edit().on_drain = std::move(function);
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute&
+WebSocketRoute::on_pong(std::function<void(WebSocket&, std::string_view payload)> function) {
+    edit().on_pong = std::move(function);
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute& WebSocketRoute::on_wake(std::function<void(WebSocket&)> function) {
+    edit().on_wake = std::move(function);
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute& WebSocketRoute::accept(BeforeHook decide) {
+    edit().accept = std::move(decide);
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute& WebSocketRoute::protocols(std::vector<std::string> names) {
+    for ([[maybe_unused]] const std::string& name : names) {
+        PORTHOLE_ASSERT(ascii::is_token(name), "a subprotocol's name is a token");
+    }
+    edit().protocols = std::move(names);
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute& WebSocketRoute::max_message_bytes(std::size_t bytes) {
+    edit().session.max_message_bytes = bytes;
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute& WebSocketRoute::max_frames(std::size_t frames) {
+    edit().session.max_frames = frames;
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute& WebSocketRoute::max_queue_bytes(std::size_t bytes) {
+    edit().session.max_queue_bytes = bytes;
+    edit().has_queue_bound = true;
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute& WebSocketRoute::policy(WebSocketPolicy policy) {
+    edit().session.policy = policy;
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute& WebSocketRoute::ping_interval(std::chrono::milliseconds interval) {
+    edit().session.ping_interval = interval;
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute& WebSocketRoute::pong_timeout(std::chrono::milliseconds timeout) {
+    edit().session.pong_timeout = timeout;
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute& WebSocketRoute::close_timeout(std::chrono::milliseconds timeout) {
+    edit().session.close_timeout = timeout;
+    return *this;
+}
+
+PORTHOLE_FN WebSocketRoute& WebSocketRoute::compression(bool is_wanted) {
+    edit().has_compression = is_wanted;
+    return *this;
+}
+
+PORTHOLE_FN void WebSocketRoute::operator()(const Request& request, Response& response) const {
+    const detail::HandshakeFault fault = detail::check_handshake(request);
+    if (fault.status != 0) {
+        detail::refuse_handshake(fault, response);
+        return;
+    }
+    const detail::DeflateNegotiation deflate = detail::negotiate_deflate(request.fields());
+    if (deflate.is_malformed) {
+        detail::refuse_handshake({400, "Sec-WebSocket-Extensions is malformed."}, response);
+        return;
+    }
+    if (settings_->accept && settings_->accept(request, response) == Next::stop) {
+        if (!response.is_touched()) {
+            response.fail(403, "This WebSocket was refused.");
+        }
+        return;
+    }
+    Server* const server = response.server();
+    if (server == nullptr) {
+        response.fail(500, "A WebSocket is served by a server.");
+        return;
+    }
+    detail::SessionOptions options = settings_->session;
+    if (!settings_->has_queue_bound) {
+        options.max_queue_bytes = server->options().limits.max_queue_bytes;
+    }
+    const auto peer = std::make_shared<detail::WebSocketPeer>(settings_, options, *server);
+    const std::string_view protocol =
+        detail::choose_protocol(request.fields(), settings_->protocols);
+    std::unique_ptr<detail::MessageCodec> codec;
+    if (deflate.agreed && settings_->has_compression) {
+        codec = detail::make_server_codec(*deflate.agreed);
+    }
+    if (codec) {
+        response.header("Sec-WebSocket-Extensions", deflate.answer);
+    }
+    peer->agree(protocol, std::move(codec));
+    if (!protocol.empty()) {
+        response.header("Sec-WebSocket-Protocol", protocol);
+    }
+    const auto key = request.header("Sec-WebSocket-Key");
+    response.header("Sec-WebSocket-Accept", detail::websocket_accept_key(key.value_or("")));
+    response.upgrade("websocket", peer);
+}
+
+PORTHOLE_FN WebSocketRoute websocket() {
+    return WebSocketRoute();
+}
+
+PORTHOLE_NAMESPACE_END
+#if PORTHOLE_WITH_ZLIB
+
+// porthole/ext/websocket_deflate_zlib.inl
+
+// The zlib adapter for compressed WebSocket messages (RFC 7692 section 7.2), read only when
+// PORTHOLE_WITH_ZLIB asks for it; the one place that knows zlib. Each direction's state is made
+// with its first compressed message. Expanding goes step by step, so that a message which would
+// grow past its bound costs no more memory than the bound.
+
+#include <zlib.h>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What a sync flush ends with; senders leave it out (RFC 7692 section 7.2.1).
+inline constexpr std::string_view deflate_tail("\x00\x00\xff\xff", 4);
+
+/// How one side compresses.
+struct DeflateSide {
+    int window_bits;
+    bool no_context_takeover;
+};
+
+class ZlibCodec final : public MessageCodec {
+public:
+    ZlibCodec(const DeflateSide& sending, const DeflateSide& receiving) noexcept
+        : sending_(sending), receiving_(receiving) {}
+    ~ZlibCodec() override {
+        if (has_deflater_) {
+            deflateEnd(&deflater_);
+        }
+        if (has_inflater_) {
+            inflateEnd(&inflater_);
+        }
+    }
+    ZlibCodec(const ZlibCodec&) = delete;
+    ZlibCodec& operator=(const ZlibCodec&) = delete;
+
+    bool compress(std::string_view message, std::string& into) override;
+    InflateStatus
+    expand(std::string_view piece, bool is_last, std::size_t max_bytes, std::string& into) override;
+
+private:
+    // zlib's inner state points back to its z_stream: a codec stays where it is.
+    z_stream deflater_{};
+    z_stream inflater_{};
+    DeflateSide sending_;
+    DeflateSide receiving_;
+    bool has_deflater_ = false;
+    bool has_inflater_ = false;
+
+    /// zlib counts in unsigned int; larger inputs are given to it in pieces.
+    static constexpr std::size_t max_piece = std::size_t{1} << 30;
+    /// A flush wants more than six bytes of room, or it is written twice (zlib.h on deflate()).
+    static constexpr std::size_t min_step = 256;
+    static constexpr std::size_t max_step = 16 * 1024;
+
+    bool open_deflater() noexcept;
+    bool open_inflater() noexcept;
+    bool deflate_piece(std::string_view piece, int flush, std::string& into);
+    InflateStatus
+    inflate_piece(std::string_view piece, int flush, std::size_t max_bytes, std::string& into);
+    static const Bytef* input(std::string_view bytes) noexcept {
+        return reinterpret_cast<const Bytef*>(bytes.data());
+    }
+};
+
+PORTHOLE_FN bool ZlibCodec::open_deflater() noexcept {
+    if (has_deflater_) {
+        return true;
+    }
+    // 512 bytes are the smallest window that zlib writes without a header. When 256 were agreed on,
+    // only runs are compressed: their distance is one, whatever the window.
+    const bool is_smallest = sending_.window_bits == min_window_bits;
+    const int bits = is_smallest ? min_window_bits + 1 : sending_.window_bits;
+    // Hash table and output buffer as large as the window's two halves: 2^(bits + 3) bytes in all.
+    const int memory_level = bits - 7;
+    has_deflater_ = deflateInit2(
+                        &deflater_, Z_BEST_SPEED, Z_DEFLATED, -bits, memory_level,
+                        is_smallest ? Z_RLE : Z_DEFAULT_STRATEGY)
+                    == Z_OK;
+    return has_deflater_;
+}
+
+PORTHOLE_FN bool ZlibCodec::open_inflater() noexcept {
+    // One step of leniency: 256 bytes are what zlib itself cannot keep to when it compresses.
+    const int bits =
+        receiving_.window_bits == min_window_bits ? min_window_bits + 1 : receiving_.window_bits;
+    has_inflater_ = has_inflater_ || inflateInit2(&inflater_, -bits) == Z_OK;
+    return has_inflater_;
+}
+
+PORTHOLE_FN bool ZlibCodec::compress(std::string_view message, std::string& into) {
+    if (message.size() < min_compressed_bytes || !open_deflater()) {
+        return false;
+    }
+    const std::size_t before = into.size();
+    while (message.size() > max_piece) {
+        if (!deflate_piece(message.substr(0, max_piece), Z_NO_FLUSH, into)) {
+            into.resize(before);
+            return false;
+        }
+        message.remove_prefix(max_piece);
+    }
+    if (!deflate_piece(message, Z_SYNC_FLUSH, into)) {
+        into.resize(before);
+        return false;
+    }
+    into.resize(into.size() - deflate_tail.size());
+    if (sending_.no_context_takeover) {
+        deflateReset(&deflater_);
+    }
+    return true;
+}
+
+PORTHOLE_FN bool ZlibCodec::deflate_piece(std::string_view piece, int flush, std::string& into) {
+    deflater_.next_in = const_cast<Bytef*>(input(piece));
+    deflater_.avail_in = static_cast<uInt>(piece.size());
+    std::size_t size = into.size();
+    do {
+        const std::size_t step = (std::clamp)(piece.size() / 2, min_step, max_step);
+        into.resize(size + step);
+        deflater_.next_out = reinterpret_cast<Bytef*>(into.data() + size);
+        deflater_.avail_out = static_cast<uInt>(step);
+        const int result = deflate(&deflater_, flush);
+        if (result != Z_OK && result != Z_BUF_ERROR) {
+            return false;
+        }
+        size += step - deflater_.avail_out;
+    } while (deflater_.avail_out == 0);
+    into.resize(size);
+    return true;
+}
+
+PORTHOLE_FN InflateStatus
+ZlibCodec::expand(std::string_view piece, bool is_last, std::size_t max_bytes, std::string& into) {
+    if (!open_inflater()) {
+        return InflateStatus::no_memory;
+    }
+    while (!piece.empty()) {
+        const std::string_view part = piece.substr(0, max_piece);
+        const InflateStatus status = inflate_piece(part, Z_SYNC_FLUSH, max_bytes, into);
+        if (status != InflateStatus::ok) {
+            return status;
+        }
+        piece.remove_prefix(part.size());
+    }
+    if (!is_last) {
+        return InflateStatus::ok;
+    }
+    const InflateStatus status = inflate_piece(deflate_tail, Z_BLOCK, max_bytes, into);
+    // With its tail back in place a message ends between two blocks, or it was cut short.
+    constexpr int is_between_blocks = 128;
+    if (status == InflateStatus::ok && (inflater_.data_type & is_between_blocks) == 0) {
+        return InflateStatus::corrupt;
+    }
+    if (receiving_.no_context_takeover) {
+        inflateReset(&inflater_);
+    }
+    return status;
+}
+
+PORTHOLE_FN InflateStatus ZlibCodec::inflate_piece(
+    std::string_view piece, int flush, std::size_t max_bytes, std::string& into) {
+    inflater_.next_in = const_cast<Bytef*>(input(piece));
+    inflater_.avail_in = static_cast<uInt>(piece.size());
+    std::size_t size = into.size();
+    InflateStatus status = InflateStatus::ok;
+    do {
+        if (into.size() == size) {
+            const std::size_t step = (std::clamp)(piece.size() * 4, min_step, max_step);
+            into.resize(size + (std::min)(step, max_bytes - (std::min)(size, max_bytes)));
+        }
+        // At the bound a single byte tells whether there would be more.
+        Bytef spill = 0;
+        const std::size_t room = into.size() - size;
+        inflater_.next_out = room > 0 ? reinterpret_cast<Bytef*>(into.data() + size) : &spill;
+        inflater_.avail_out = room > 0 ? static_cast<uInt>(room) : 1;
+        const uInt offered = inflater_.avail_out;
+        const int result = inflate(&inflater_, flush);
+        const std::size_t made = offered - inflater_.avail_out;
+        if (room == 0 && made > 0) {
+            status = InflateStatus::too_large;
+            break;
+        }
+        size += made;
+        if (result == Z_STREAM_END) {
+            // A block may be marked as the last; the window goes on behind it (RFC 7692 section
+            // 7.2.3.4).
+            inflateResetKeep(&inflater_);
+        } else if (result == Z_BUF_ERROR) {
+            break; // nothing left to do, which is no error
+        } else if (result != Z_OK) {
+            status = result == Z_MEM_ERROR ? InflateStatus::no_memory : InflateStatus::corrupt;
+        }
+    } while (status == InflateStatus::ok && (inflater_.avail_in > 0 || inflater_.avail_out == 0));
+    into.resize(size);
+    return status;
+}
+
+PORTHOLE_FN bool can_deflate() noexcept {
+    return true;
+}
+
+inline std::unique_ptr<MessageCodec>
+make_zlib_codec(const DeflateSide& sending, const DeflateSide& receiving) {
+    return std::make_unique<ZlibCodec>(sending, receiving);
+}
+
+PORTHOLE_FN std::unique_ptr<MessageCodec> make_server_codec(const DeflateParameters& agreed) {
+    return make_zlib_codec(
+        {agreed.server_max_window_bits, agreed.server_no_context_takeover},
+        {agreed.client_max_window_bits, agreed.client_no_context_takeover});
+}
+
+PORTHOLE_FN std::unique_ptr<MessageCodec> make_client_codec(const DeflateParameters& agreed) {
+    return make_zlib_codec(
+        {agreed.client_max_window_bits, agreed.client_no_context_takeover},
+        {agreed.server_max_window_bits, agreed.server_no_context_takeover});
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+#else
+
+// porthole/ext/websocket_deflate_none.inl
+
+// Stands where the zlib adapter would be: without it messages are never compressed, and the
+// extension is neither offered nor accepted.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN bool can_deflate() noexcept {
+    return false;
+}
+
+PORTHOLE_FN std::unique_ptr<MessageCodec> make_server_codec(const DeflateParameters&) {
+    return nullptr;
+}
+
+PORTHOLE_FN std::unique_ptr<MessageCodec> make_client_codec(const DeflateParameters&) {
+    return nullptr;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+#endif
 
 // clang-format on
 

@@ -73,7 +73,7 @@ class Workshop:
     def copy_of_the_repository(self, target):
         """What a download of it would hold, build trees left out."""
         target.mkdir(parents=True)
-        for name in ("CMakeLists.txt", "meson.build"):
+        for name in ("CMakeLists.txt", "meson.build", "meson_options.txt"):
             shutil.copy(ROOT / name, target)
         for name in ("include", "single_include", "src", "tools", "tests", "examples", "bench"):
             if (ROOT / name).is_dir():
@@ -95,6 +95,26 @@ def fetch_content(shop):
 
 def find_package(shop):
     shop.consume("find_package", f"-DCMAKE_PREFIX_PATH={shop.install()}", f"-DVERSION={VERSION}")
+
+
+def find_package_with_zlib(shop):
+    """A library that was built with zlib brings it along; without it, it would not link."""
+    prefix = shop.directory / "prefix with zlib"
+    build = shop.directory / "build with zlib"
+    shop.cmake(ROOT, build, "-DPORTHOLE_BUILD_TESTS=OFF", "-DPORTHOLE_BUILD_EXAMPLES=OFF",
+               "-DPORTHOLE_BUILD_BENCH=OFF", "-DPORTHOLE_WITH_ZLIB=ON")
+    shop.run("cmake", "--install", build, "--prefix", prefix)
+    consumer = shop.directory / "find_package_with_zlib"
+    shop.cmake(CONSUMER, consumer, "-DMETHOD=find_package", f"-DCMAKE_PREFIX_PATH={prefix}",
+               f"-DVERSION={VERSION}")
+    for program in ("compiled", "header_only"):
+        shop.runs(consumer / program)
+        if "deflateInit2_" not in shop.run("nm", "-D", consumer / program):
+            raise Failure(f"{program} does not use zlib")
+    places = {"PKG_CONFIG_PATH": str(next(prefix.rglob("porthole.pc")).parent)}
+    libraries = shop.run("pkg-config", "--libs", "porthole", environment=places)
+    if "-lz" not in libraries.split():
+        raise Failure(f"pkg-config says {libraries}")
 
 
 def pkg_config(shop):
@@ -163,8 +183,8 @@ def main():
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="porthole_package_") as directory:
         shop = Workshop(directory, arguments.cxx)
-        for check in (add_subdirectory, fetch_content, find_package, pkg_config, meson_subproject,
-                      meson_install, plain_copy):
+        for check in (add_subdirectory, fetch_content, find_package, find_package_with_zlib,
+                      pkg_config, meson_subproject, meson_install, plain_copy):
             try:
                 check(shop)
             except (Failure, OSError, subprocess.SubprocessError) as failure:

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+
+#include "support/test.hpp"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+using porthole::detail::Outbox;
+using porthole::detail::OutFrame;
+
+namespace {
+
+OutFrame frame(std::string_view payload) {
+    OutFrame made;
+    made.head = "[";
+    made.payload = payload;
+    return made;
+}
+
+Outbox::Place keyed(std::string_view key) {
+    Outbox::Place place;
+    place.is_keyed = true;
+    place.key = key;
+    return place;
+}
+
+std::string drain(Outbox& outbox) {
+    std::string text;
+    while (!outbox.is_empty()) {
+        text += outbox.front().substr(0, 1);
+        outbox.consume(1);
+    }
+    return text;
+}
+
+} // namespace
+
+TEST_CASE("outbox: what waits is counted and leaves in order") {
+    Outbox outbox;
+    CHECK(outbox.is_empty());
+    outbox.push(frame("abc"), {});
+    OutFrame shared;
+    shared.shared = std::make_shared<const std::string>("shared");
+    outbox.push(shared, {});
+    Outbox::Place begun;
+    begun.sent = 2;
+    Outbox other;
+    other.push(frame("abc"), begun);
+    CHECK(other.bytes() == 2);
+    CHECK(other.has_begun());
+    CHECK(outbox.bytes() == 10);
+    CHECK(outbox.cost() == 10 + 2 * Outbox::entry_cost);
+    CHECK(drain(outbox) == "[abcshared");
+    CHECK(outbox.bytes() == 0);
+    CHECK(drain(other) == "bc");
+}
+
+TEST_CASE("outbox: a key's message is replaced until it begins to leave") {
+    Outbox outbox;
+    outbox.push(frame("one"), keyed("k"));
+    outbox.push(frame("other"), {});
+    CHECK(outbox.find("k") == 4);
+    CHECK(outbox.find("x") == 0);
+    outbox.replace("k", frame("three"));
+    CHECK(outbox.bytes() == 12);
+    outbox.consume(1);
+    CHECK(outbox.find("k") == 0);
+    outbox.push(frame("new"), keyed("k"));
+    CHECK(outbox.find("k") == 4);
+    CHECK(drain(outbox) == "three[other[new");
+    CHECK(outbox.find("k") == 0);
+}
+
+TEST_CASE("outbox: the oldest is dropped, but not what has begun or is pinned") {
+    Outbox outbox;
+    outbox.push(frame("a"), {});
+    Outbox::Place pinned;
+    pinned.is_pinned = true;
+    outbox.push(frame("b"), pinned);
+    outbox.push(frame("c"), keyed("k"));
+    outbox.push(frame("d"), {});
+    outbox.consume(1);
+    CHECK(outbox.drop_oldest());
+    CHECK(outbox.find("k") == 0);
+    CHECK(outbox.drop_oldest());
+    CHECK_FALSE(outbox.drop_oldest());
+    outbox.push(frame("e"), {});
+    CHECK(outbox.bytes() == 5);
+    CHECK(drain(outbox) == "a[b[e");
+    outbox.push(frame("f"), {});
+    CHECK(outbox.drop_oldest());
+    CHECK(outbox.is_empty());
+    CHECK(outbox.bytes() == 0);
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A server's WebSocket session that echoes: however its input is cut, it sends the same frames and
+// comes to the same end; what it echoes as text is UTF-8; there is one Close frame at the most, and
+// nothing behind it. Input: flags (a byte: small limits, a small link), the cut (two bytes), what
+// the client sends; frames without a mask are given one, so that inputs get further.
+
+#include "fuzz/fuzz.hpp"
+
+#include "support/websocket_fixture.hpp"
+
+namespace porthole_fuzz {
+
+struct WebSocketOutcome {
+    std::string sent;
+    std::string events;
+    int code = 0;
+    bool is_closed = false;
+};
+
+inline bool operator==(const WebSocketOutcome& a, const WebSocketOutcome& b) {
+    return a.sent == b.sent && a.events == b.events && a.code == b.code
+           && a.is_closed == b.is_closed;
+}
+
+inline WebSocketOutcome
+run_websocket(std::string_view bytes, std::uint8_t flags, std::size_t first, std::size_t step) {
+    porthole::detail::SessionOptions options;
+    if ((flags & 1) != 0) {
+        options.max_message_bytes = 100;
+        options.max_frames = 3;
+    }
+    porthole_test::EchoSession echo(options);
+    if ((flags & 2) != 0) {
+        echo.link.capacity = 200;
+    }
+    std::size_t size = first;
+    do {
+        const std::string_view piece = bytes.substr(0, size);
+        bytes.remove_prefix(piece.size());
+        echo.receive(piece);
+        size = step;
+    } while (!bytes.empty());
+    return {echo.link.sent, echo.events, echo.session.end_code(), echo.link.is_closed};
+}
+
+/// Reads the server's frames without the library's codec.
+inline void check_server_frames(std::string_view bytes) {
+    bool is_closed = false;
+    while (!bytes.empty()) {
+        require(!is_closed, "nothing follows a Close frame");
+        require(bytes.size() >= 2, "frames are whole");
+        const auto first = static_cast<unsigned char>(bytes[0]);
+        std::size_t size = static_cast<unsigned char>(bytes[1]);
+        std::size_t head = 2;
+        require(size < 127, "no echo is that long");
+        if (size == 126) {
+            require(bytes.size() >= 4, "frames are whole");
+            size = static_cast<std::size_t>(static_cast<unsigned char>(bytes[2])) * 256
+                   + static_cast<unsigned char>(bytes[3]);
+            head = 4;
+        }
+        require(bytes.size() - head >= size, "frames are whole");
+        const std::string_view payload = bytes.substr(head, size);
+        require(
+            first == 0x81 || first == 0x82 || first == 0x88 || first == 0x8a,
+            "a server that echoes sends messages, pongs and a Close");
+        require(first != 0x81 || porthole::detail::is_utf8(payload), "text is UTF-8");
+        is_closed = first == 0x88;
+        bytes.remove_prefix(head + size);
+    }
+}
+
+inline void fuzz_websocket_session(const std::uint8_t* data, std::size_t size) {
+    Input input(data, size < 4096 ? size : 4096);
+    const std::uint8_t flags = input.byte();
+    const std::size_t cut = input.number();
+    std::string bytes;
+    if ((flags & 4) != 0) { // as they are
+        bytes = std::string(input.rest());
+    } else {
+        while (!input.is_empty()) { // a first byte, a size, and that many bytes
+            const std::uint8_t first = input.byte();
+            const std::size_t length = input.byte();
+            bytes += porthole_test::from_client(first, input.take(length));
+        }
+    }
+    const WebSocketOutcome expected = run_websocket(bytes, flags, bytes.size(), 1);
+    check_server_frames(expected.sent);
+    if ((flags & 2) != 0) { // what leaves first depends on when there is room
+        check_server_frames(run_websocket(bytes, flags, 1, 1).sent);
+        return;
+    }
+    const std::size_t first = bytes.empty() ? 0 : cut % (bytes.size() + 1);
+    require(
+        run_websocket(bytes, flags, first, bytes.size() + 1) == expected,
+        "a connection cut in two is the same connection");
+    require(
+        run_websocket(bytes, flags, 1, 1) == expected,
+        "a connection byte by byte is the same connection");
+}
+
+} // namespace porthole_fuzz
