@@ -98,6 +98,8 @@
 #include "porthole/ext/access_log.hpp"
 #include "porthole/ext/asset.hpp"
 #include "porthole/ext/assets.hpp"
+#include "porthole/ext/channel.hpp"
+#include "porthole/ext/channel_websocket.hpp"
 #include "porthole/ext/files.hpp"
 #include "porthole/ext/files_cache.hpp"
 #include "porthole/ext/files_listing.hpp"
@@ -200,6 +202,9 @@
 #include "porthole/server/server.inl"
 
 #include "porthole/ext/access_log.inl"
+#include "porthole/ext/channel_store.inl"
+#include "porthole/ext/channel_subscription.inl"
+#include "porthole/ext/channel_source.inl"
 #include "porthole/ext/files_path.inl"
 #include "porthole/ext/files_cache.inl"
 #include "porthole/ext/files_source.inl"
@@ -218,6 +223,7 @@
 #include "porthole/ext/websocket_session_output.inl"
 #include "porthole/ext/websocket_client.inl"
 #include "porthole/ext/websocket.inl"
+#include "porthole/ext/channel_websocket.inl"
 #if PORTHOLE_WITH_ZLIB
 #include "porthole/ext/websocket_deflate_zlib.inl"
 #else

@@ -4097,614 +4097,125 @@ std::string encode_request_path(std::string_view path);
 
 PORTHOLE_NAMESPACE_END
 
-// porthole/ext/files.hpp
+// porthole/ext/channel.hpp
 
-// Static files from a directory:
+// What a program shows while it runs: values under keys, published from any thread and read by any
+// number of browsers, each at its own pace.
 //
-//     server.mount("/", porthole::files("web/dist", porthole::FilesOptions{}.spa("index.html")));
+//     porthole::Channel channel;
+//     server.get("/live", porthole::events(channel));      // new EventSource("/live")
+//     channel.publish("frame", R"({"fps":60})");           // addEventListener("frame", ...)
 //
-// Conditional requests, ranges, precompressed siblings, index files; by default no listing and no
-// dotfiles. What is opened lies beneath the directory, whatever names and links say. Nothing waits
-// for a slow reader: contents leave in bounded pieces.
+// A value is kept once, encoded once, and shared by all who are sent it. A slow subscriber delays
+// nobody: what it missed of a key is left out, and it goes on with the newest.
 
 PORTHOLE_NAMESPACE_BEGIN
 
-namespace detail {
-class FilesMount;
-}
-
-/// How a directory is served. Setters return the options, for chaining.
-class FilesOptions {
-public:
-    /// Names tried for a path that ends in '/', in order; "index.html" by default.
-    FilesOptions& index(std::vector<std::string> names) {
-        index_ = std::move(names);
-        return *this;
-    }
-    /// For single-page applications: this file answers navigations to paths that do not exist and
-    /// whose last part has no extension.
-    FilesOptions& spa(std::string_view name) {
-        spa_ = name;
-        return *this;
-    }
-    /// A page with the names, sizes and dates of a directory without an index file, as HTML or,
-    /// by Accept, as JSON. Off by default.
-    FilesOptions& listing(bool is_on = true) {
-        has_listing_ = is_on;
-        return *this;
-    }
-    /// How many entries a listing shows at the most.
-    FilesOptions& max_listed_entries(std::size_t count) {
-        max_listed_entries_ = count;
-        return *this;
-    }
-    /// The Content-Type for an extension without its dot, in any case; beats the built-in one.
-    FilesOptions& media_type(std::string_view extension, std::string_view type);
-    /// Serves, and lists, names that begin with a dot. Off by default.
-    FilesOptions& dotfiles(bool is_on = true) {
-        has_dotfiles_ = is_on;
-        return *this;
-    }
-    /// Answers with NAME.br or NAME.gz beside NAME when the client accepts that and the sibling is
-    /// not older than NAME. On by default.
-    FilesOptions& precompressed(bool is_on) {
-        has_precompressed_ = is_on;
-        return *this;
-    }
-    /// Refuses names that mean something else on Windows, such as "con.txt", "a:b" and "name.". On
-    /// by default on Windows only.
-    FilesOptions& portable_names(bool is_on = true) {
-        portable_names_ = is_on;
-        return *this;
-    }
-    /// Cache-Control for whatever is not immutable; "no-cache" by default, with which a browser
-    /// asks each time and mostly gets a 304.
-    FilesOptions& cache_control(std::string_view value) {
-        cache_control_ = value;
-        return *this;
-    }
-    /// Which names never change their content and may be kept for a year. By default those with a
-    /// hash in them as bundlers write it ("app.3f2a9c1b.js"), pages excepted.
-    FilesOptions& immutable(std::function<bool(std::string_view name)> is_immutable) {
-        is_immutable_ = std::move(is_immutable);
-        return *this;
-    }
-    /// How many files are kept open for repeated requests; 0 keeps none. On Windows, where that
-    /// keeps others from replacing the files, the default is 0.
-    FilesOptions& max_open_files(std::size_t count) {
-        max_open_files_ = count;
-        return *this;
-    }
-    /// For how long a kept file's name is not looked up again. What happens to the file itself is
-    /// seen at once.
-    FilesOptions& recheck_after(std::chrono::milliseconds time) {
-        recheck_after_ = time;
-        return *this;
-    }
-    /// Runs before each request to these files, in the order added.
-    FilesOptions& before(BeforeHook hook) {
-        before_.push_back(std::move(hook));
-        return *this;
-    }
-    /// Looks names up part by part even where the system can do it in one call. For tests.
-    FilesOptions& step_by_step(bool is_on = true) {
-        is_step_by_step_ = is_on;
-        return *this;
-    }
-
-private:
-    friend class detail::FilesMount;
-
-    static constexpr std::size_t default_listed_entries = 10'000;
-    static constexpr std::chrono::milliseconds default_recheck{1'000};
-
-    std::vector<std::string> index_{"index.html"};
-    std::string spa_;
-    std::vector<std::pair<std::string, std::string>> media_types_;
-    std::string cache_control_ = "no-cache";
-    std::function<bool(std::string_view)> is_immutable_;
-    std::vector<BeforeHook> before_;
-    std::size_t max_listed_entries_ = default_listed_entries;
-    std::optional<std::size_t> max_open_files_;
-    std::chrono::milliseconds recheck_after_ = default_recheck;
-    std::optional<bool> portable_names_;
-    bool has_listing_ = false;
-    bool has_dotfiles_ = false;
-    bool has_precompressed_ = true;
-    bool is_step_by_step_ = false;
-};
-
-/// Serves the files below `root`, a path as the operating system takes it, in UTF-8. mount()
-/// returns an error that names it when it is not there, no directory, or not readable.
-std::unique_ptr<Mount> files(std::string_view root, FilesOptions options = {});
-
-/// Answers a GET or HEAD with one file, wherever it lies: preconditions and ranges included. The
-/// path is the program's own: never build it from what a request says, mount files() for that.
-void send_file(const Request& request, Response& response, std::string_view path);
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/files_cache.hpp
-
-// Open files, each with what its answers need to know, and a small bounded store of those that
-// were asked for lately, so that a repeated request costs no open.
-
-#include <map>
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-/// A regular file that is open. Shared by the store and the answers that are being sent.
-struct OpenFile {
-    /// Whether NAME.br, say, lies beside it.
-    enum class Sibling : unsigned char { unknown, absent, present };
-
-    File file;
-    FileInfo info;
-    std::string type;          ///< Content-Type
-    std::string cache_control; ///< Cache-Control
-    std::string etag;          ///< strong, with its quotes
-    std::string last_modified;
-    Sibling brotli = Sibling::unknown;
-    Sibling gzip = Sibling::unknown;
-    TimePoint looked_up{}; ///< when its name led here
-
-    /// Writes etag and last_modified anew from `info`.
-    void describe();
-};
-
-/// By name, at most so many; the least recently used goes first.
-class OpenFileCache {
-public:
-    OpenFileCache(std::size_t max_files, Duration recheck_after) noexcept
-        : max_files_(max_files), recheck_after_(recheck_after) {}
-
-    /// The file of that name if it is kept and still the one that the name stands for. One fstat;
-    /// a file that was changed meanwhile comes with what is true now.
-    std::shared_ptr<OpenFile> find(std::string_view name, TimePoint now);
-    void keep(std::string_view name, const std::shared_ptr<OpenFile>& file);
-    void forget(std::string_view name);
-    std::size_t size() const noexcept { return files_.size(); }
-
-private:
-    struct Entry {
-        std::shared_ptr<OpenFile> file;
-        std::uint64_t used = 0;
+/// How a channel keeps what is published.
+struct ChannelOptions {
+    enum class Keep : unsigned char {
+        newest, ///< one value for each key: what a newer one replaces, nobody waits for
+        all,    ///< every value, until max_values or max_total_bytes push the oldest out
     };
-    std::map<std::string, Entry, std::less<>> files_;
-    std::uint64_t uses_ = 0;
-    std::size_t max_files_;
-    Duration recheck_after_;
+    Keep keep = Keep::newest;
+    /// A new subscriber is first sent what is kept; else only what is published from then on.
+    bool has_snapshot = true;
+    /// With Keep::newest; a key more is refused.
+    std::size_t max_keys = 1024;
+    /// Longer keys are refused; so are keys with control characters.
+    std::size_t max_key_bytes = 256;
+    std::size_t max_value_bytes = std::size_t{1024} * 1024;
+    /// All that is kept, keys included.
+    std::size_t max_total_bytes = std::size_t{16} * 1024 * 1024;
+    /// With Keep::all.
+    std::size_t max_values = 1024;
+    /// That one subscriber may name; more is answered by 400.
+    std::size_t max_topics = 32;
+    /// Subscribers that were sent nothing for this long get a comment, which keeps proxies from
+    /// closing the connection; zero: never.
+    std::chrono::milliseconds heartbeat{15'000};
+    /// How long browsers wait before they connect again.
+    std::optional<std::chrono::milliseconds> retry;
 };
-
-} // namespace detail
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/files_listing.hpp
-
-// The page that shows a directory. Entries are read and sorted a few at a time, so that a large
-// directory costs a frame no more than a large file does.
-
-PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
-struct ListingOptions {
-    bool is_json = false;
-    bool has_dotfiles = false;
-    bool is_portable = false; ///< leaves out what would not be served
-    bool has_parent = false;  ///< a link to the directory above
-    std::size_t max_entries = 0;
-};
-
-/// Bytes as HTML text; what is not UTF-8 becomes U+FFFD.
-void append_html(std::string_view text, std::string& into);
-/// Bytes as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD.
-void append_json(std::string_view text, std::string& into);
-
-class ListingSource final : public BodySource {
-public:
-    /// `directory` is open, and called `name` beneath `root`. `title` is what the page calls it.
-    ListingSource(
-        std::shared_ptr<const Directory> root, File directory, std::string_view name,
-        std::string_view title, const ListingOptions& options);
-    Piece pull(char* into, std::size_t capacity) override;
-
-private:
-    enum class Phase : unsigned char { reading, rows, done };
-
-    void read_entries();
-    void take_entry(DirectoryEntry entry);
-    void write_begin();
-    void write_html_row(const DirectoryEntry& entry);
-    void write_json_row(const DirectoryEntry& entry);
-    void write_end();
-
-    std::shared_ptr<const Directory> root_;
-    std::unique_ptr<DirectoryReader> reader_;
-    std::string name_;
-    std::string title_;
-    ListingOptions options_;
-    std::vector<DirectoryEntry> entries_; ///< a heap, the next one to be shown on top
-    std::string text_;                    ///< written and not yet pulled
-    bool is_cut_ = false;
-    bool has_rows_ = false;
-    Phase phase_ = Phase::reading;
-};
+class ChannelState;
+struct ChannelOwner;
 
 } // namespace detail
 
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/files_mount.hpp
-
-// What serves a directory: from a request's path to an open file, and from there to an answer.
-
-// porthole/ext/files_path.hpp
-
-// From a request's path to the name of a file, and what a name says about the file. Every rule
-// that refuses a path without asking the system stands here; all of it is pure.
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-/// What there is to say about a path before any file is looked for.
-enum class PathVerdict : unsigned char {
-    fine,
-    malformed, ///< 400: no path that this library would ever make
-    hidden,    ///< 404: a name that is not served here
-};
-
-struct PathRules {
-    bool allows_dotfiles = false;
-    bool is_portable = false; ///< refuse what Windows would take for something else
-};
-
-/// Longer paths are refused: what common systems take.
-inline constexpr std::size_t max_file_path = 4096;
-
-/// Judges the raw target of a request: an encoded slash or backslash is refused wherever it
-/// stands, since decoding would move what it separates.
-PathVerdict check_raw_path(std::string_view target) noexcept;
-/// Judges a decoded path that begins with '/'. Empty parts, but for the last, dot segments,
-/// controls and backslashes are malformed.
-PathVerdict check_path(std::string_view path, const PathRules& rules) noexcept;
-/// True when Windows takes a name for what it says: no reserved characters or device names, no dot
-/// or space at its end, no short name of another one.
-bool is_portable_name(std::string_view name) noexcept;
-/// Behind the last dot of the last part, or empty. A dot in front begins no extension.
-std::string_view extension_of(std::string_view path) noexcept;
-/// True for names with a content hash as bundlers write it: "app.3f2a9c1b.js",
-/// "index-BcD3fG7h.css".
-bool has_hash_in_name(std::string_view path) noexcept;
-
-} // namespace detail
-
-PORTHOLE_NAMESPACE_END
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-/// A file as the content of an answer.
-struct FileContent {
-    std::shared_ptr<OpenFile> file;  ///< whose bytes are sent
-    std::shared_ptr<OpenFile> plain; ///< whose type and Cache-Control they have; mostly the same
-    std::string_view coding;         ///< Content-Encoding; empty for the plain file
-    bool varies = false;             ///< another request would get another coding
-};
-
-/// Files up to this size are read into the answer at once, so that they leave with its head.
-inline constexpr std::size_t max_inline_file = 16 * 1024;
-
-/// Answers a GET or HEAD with a file: preconditions, range, fields and content. `scratch` has room
-/// for max_inline_file bytes. False when the file has shrunk meanwhile: nothing was answered.
-bool answer_with_file(
-    const Request& request, Response& response, const FileContent& content,
-    std::chrono::system_clock::time_point now, char* scratch);
-/// What a failed lookup is to the client; no word about the path.
-void answer_open_failure(Response& response, OpenResult result);
-
-class FilesMount final : public Mount {
+/// A handle: cheap to copy, all copies are the same channel, which is closed with the last one; a
+/// route holds one. Servers may be several, each on its own thread, and may come and go before and
+/// after it.
+class Channel {
 public:
-    FilesMount(std::string_view root, FilesOptions options);
-    Error attach(Server& server) override;
-    void handle(const Request& request, Response& response) override;
+    Channel() : Channel(ChannelOptions()) {}
+    explicit Channel(const ChannelOptions& options);
+    Channel(const Channel&) = default;
+    Channel& operator=(const Channel&) = default;
+    ~Channel() = default;
 
-private:
-    struct Found {
-        OpenResult result = OpenResult::not_found;
-        std::shared_ptr<OpenFile> file; ///< when it is a regular file
-        File directory;                 ///< when it is a directory
-    };
-
-    bool run_hooks(const Request& request, Response& response);
-    void answer_path(const Request& request, Response& response, std::string_view path);
-    void answer_directory(const Request& request, Response& response, const std::string& name);
-    void answer_listing(
-        const Request& request, Response& response, const std::string& name, File directory);
-    void answer_missing(const Request& request, Response& response, std::string_view path);
-    void answer_file(
-        const Request& request, Response& response, const std::string& name,
-        std::shared_ptr<OpenFile> file);
-    Found find(const std::string& name);
-    std::shared_ptr<OpenFile>
-    find_sibling(const std::string& name, const OpenFile& plain, OpenFile::Sibling& state);
-    void choose_coding(const Request& request, const std::string& name, FileContent& content);
-    std::string_view type_of(std::string_view name) const noexcept;
-    bool is_immutable(std::string_view name) const;
-
-    std::string path_;
-    FilesOptions options_;
-    PathRules rules_;
-    std::shared_ptr<const Directory> root_;
-    SystemClock system_clock_;
-    Clock* clock_ = nullptr;
-    OpenFileCache cache_;
-    std::unique_ptr<char[]> scratch_;
-};
-
-} // namespace detail
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/files_source.hpp
-
-// A file's content, or parts of it, as a body source of known size. The size is what the file had
-// when the answer began: one that has shrunk since breaks the answer off, and what it has grown by
-// is not sent.
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-class FileSource final : public BodySource {
-public:
-    /// Text, and bytes of the file behind it.
-    struct Part {
-        std::string text;
-        ByteRange range;
-    };
-    FileSource(std::shared_ptr<const OpenFile> file, std::vector<Part> parts);
-
-    std::optional<std::uint64_t> size() const override { return size_; }
-    Piece pull(char* into, std::size_t capacity) override;
-    std::uint64_t file_piece(FilePiece& piece) override;
-    void skip(std::uint64_t bytes) override;
-
-private:
-    bool is_at_end() const noexcept { return at_ == parts_.size(); }
-    void leave_finished_parts() noexcept;
-    void read_ahead() noexcept;
-
-    /// What is read ahead of the turn that sends it, for files that are larger.
-    static constexpr std::uint64_t window = 256 * 1024;
-
-    std::shared_ptr<const OpenFile> file_;
-    std::vector<Part> parts_;
-    std::uint64_t size_ = 0;
-    std::size_t at_ = 0;           ///< the part that is being sent
-    std::size_t text_sent_ = 0;    ///< of its text
-    std::uint64_t bytes_sent_ = 0; ///< of its range
-    std::uint64_t read_ahead_to_ = 0;
-};
-
-} // namespace detail
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/testing.hpp
-
-// For unit tests of a program's own routes: a client that talks to a server in memory, without
-// sockets, and, with a ManualClock, without waiting. Porthole's own tests use nothing else to
-// replay slow clients, splits at every byte and timeouts.
-//
-//     porthole::Server server;                       // with the program's routes
-//     porthole::testing::Client client(server);
-//     auto answer = client.get("/users/7");
-//     CHECK(answer.status == 200);
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace testing {
-
-/// An answer as the client saw it, in its own memory. `status` is 0 when there was none.
-struct Answer {
-    int status = 0;
-    std::string reason;
-    std::vector<std::pair<std::string, std::string>> fields;
-    std::string body; ///< without its transfer coding
-
-    /// The first value of that name, in any case; empty when there is none.
-    std::string_view header(std::string_view name) const noexcept;
-    bool has_header(std::string_view name) const noexcept;
-};
-
-using FieldList = std::vector<std::pair<std::string_view, std::string_view>>;
-
-/// What read_answer() made of the bytes; `size` is how many of them the answer took.
-struct AnswerReading {
-    detail::ParseStatus status = detail::ParseStatus::need_more;
-    std::size_t size = 0;
-};
-/// Reads one whole answer from the front of `bytes`. `is_head`: the request was HEAD. `has_ended`:
-/// nothing more will come, which ends an answer without a length.
-AnswerReading read_answer(std::string_view bytes, bool is_head, bool has_ended, Answer& answer);
-/// A request's bytes, with Host: localhost and Content-Length unless `fields` has them.
-std::string write_request(
-    std::string_view method, std::string_view target, const FieldList& fields = {},
-    std::string_view body = {});
-
-/// One connection to a server in the same thread. Requests tick the server until the answer is
-/// complete.
-class Client {
-public:
-    /// `capacity` is what each direction holds, as a socket's buffers do.
-    explicit Client(
-        Server& server, std::size_t capacity = MemoryTransport::default_capacity,
-        std::string_view peer = "memory");
-
-    /// Sends a request with Host: localhost (unless `fields` has one) and returns its answer;
-    /// status 0 when the connection ends, or nothing moves for max_ticks ticks, before it is
-    /// complete.
-    Answer request(
-        std::string_view method, std::string_view target, const FieldList& fields = {},
-        std::string_view body = {});
-    Answer get(std::string_view target, const FieldList& fields = {}) {
-        return request("GET", target, fields);
+    /// Any thread. Keeps a copy and tells those who wait for one. False, and nothing has changed,
+    /// when one of the ChannelOptions' bounds is passed or the channel is closed. The key becomes
+    /// the event's type; with an empty key that is "message".
+    bool publish(std::string_view key, std::string_view bytes);
+    template <class Bytes, std::enable_if_t<detail::is_byte_container<Bytes>, int> = 0>
+    bool publish(std::string_view key, const Bytes& bytes) {
+        return publish(key, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     }
-    Answer post(std::string_view target, std::string_view type, std::string_view body);
+    /// Any thread. Newcomers are not sent it any more; who has it already is not told. True when
+    /// there was one. With Keep::all it looks at every value.
+    bool remove(std::string_view key);
+    /// Any thread. Subscribers are sent what is still new to them, and then the end; those who come
+    /// later get 204, which tells a browser to stop connecting.
+    void close();
 
-    /// Sends raw bytes as far as the transport takes them; returns how many.
-    std::size_t send(std::string_view bytes);
-    /// Ticks until one answer is complete, and returns it. `is_head`: the request was HEAD.
-    Answer read_answer(bool is_head = false);
-    /// Ticks once and takes what has come into received().
-    TickReport tick();
-    /// All bytes that have come and are not part of an answer read so far.
-    const std::string& received() const noexcept { return received_; }
-    /// The server has closed its sending side; tick() notices it.
-    bool is_closed() const noexcept { return is_closed_; }
-    /// Closes the client's sending side only.
-    void shut_write() { transport_->shut_write(); }
-    /// Closes the connection.
-    void close() { transport_.reset(); }
-    /// False: received bytes are left in the transport, as a slow reader does.
-    void set_reading(bool is_reading) noexcept { is_reading_ = is_reading; }
-    MemoryTransport& transport() noexcept { return *transport_; }
+    /// Any thread.
+    bool is_open() const;
+    /// The newest value of that key. Any thread.
+    std::optional<std::string> value(std::string_view key) const;
+    /// How many listen now. Any thread.
+    std::size_t subscribers() const noexcept;
+    /// How many values slow subscribers missed because Keep::all had to let them go, those of
+    /// topics that they did not ask for included. Any thread.
+    std::uint64_t skipped() const noexcept;
 
-    /// How many ticks a request waits for its answer at the most.
-    static constexpr int max_ticks = 10'000;
+    /// For what brings the values to subscribers in other ways.
+    const std::shared_ptr<detail::ChannelState>& state() const noexcept;
 
 private:
-    Server* server_;
-    std::unique_ptr<MemoryTransport> transport_;
-    std::string received_;
-    bool is_closed_ = false;
-    bool is_reading_ = true;
-
-    void take_input();
+    std::shared_ptr<detail::ChannelOwner> owner_;
 };
 
-/// Lets `time` pass in steps no longer than a frame, ticking the server after each, so that
-/// deadlines pass as they would in a program that runs.
-void pass_time(Server& server, ManualClock& clock, Duration time);
+/// Sends a channel as Server-Sent Events, a route for GET: the key is the event's type. A client
+/// chooses keys by topics, `?topic=a&topic=b`: a key belongs to a topic that it equals, or that it
+/// begins with when a '/' follows. `topics`: these for everyone, whatever the query says. A browser
+/// that connects again is sent what it has missed, as far as it is kept.
+Handler events(Channel channel, std::vector<std::string> topics = {});
 
-} // namespace testing
+/// Which of a channel's values are shown as images.
+struct ImageOptions {
+    /// As in events(); none: the topics in the query, and without any, all keys.
+    std::vector<std::string> topics;
+};
+
+/// Sends a channel as images that replace each other (multipart/x-mixed-replace), a route for GET
+/// and the src of an <img>. `type` is that of each value: "image/jpeg". A slow client is sent the
+/// newest image when it has taken the one before, and none of those in between.
+Handler images(Channel channel, std::string_view type, ImageOptions options = {});
 
 PORTHOLE_NAMESPACE_END
 
-// porthole/ext/uploads.hpp
+// porthole/ext/channel_websocket.hpp
 
-// Places for what clients send: a file that appears under its name when it is complete, and the
-// parts of a form, taken as they come. Nothing is held in memory but what is asked to be.
+// A channel over WebSockets, beside whatever else a program says on them:
 //
-//     server.put_stream("/data", [](const porthole::Request&) {
-//         return porthole::to_file("incoming/data.bin");
-//     });
-//     server.post_stream("/form", [](const porthole::Request& request) {
-//         return porthole::multipart(request)
-//             .on_part([](const porthole::FormPartHead& part) {
-//                 return part.name == "photo" ? porthole::PartSink::to_file("incoming/photo.jpg")
-//                                             : porthole::PartSink::collect();
-//             })
-//             .on_part_end([](const porthole::FormPartHead& part, std::string_view text) { ... })
-//             .on_end([](const porthole::Request&, porthole::Response& response) { ... });
-//     });
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-class FormUpload;
-
-} // namespace detail
-
-struct UploadOptions {
-    /// False: a file of that name is kept, and the upload is answered with 409.
-    bool may_replace = true;
-    /// More is 413.
-    std::uint64_t max_bytes = UINT64_MAX;
-};
-
-/// Content into a file at `path`, which is UTF-8 and the program's own: never made of what a client
-/// sent without a check. It is written beside its place and renamed when it is complete; what fails
-/// or is given up leaves nothing behind, and what was there stays. Answers 201, or 204 when it has
-/// replaced a file; 507 when there is no room, at the head where the length is announced; 500 when
-/// there is no such directory or it may not be written to.
-///
-/// Functions that are set on the sink come after its own: on_data() for what has been written,
-/// on_end() when the file stands under its name, instead of the answer above, and on_abort() when
-/// it never will.
-BodySink to_file(std::string_view path, const UploadOptions& options = {});
-
-/// Where the content of one part of a form goes.
-class PartSink {
-public:
-    /// Nowhere.
-    static PartSink skip() { return PartSink(Kind::skip); }
-    /// Into memory, for on_part_end(); bounded by MultipartLimits::max_collected_bytes.
-    static PartSink collect() { return PartSink(Kind::collect); }
-    /// To on_data(), piece by piece.
-    static PartSink pieces() { return PartSink(Kind::pieces); }
-    /// Into a file, as porthole::to_file() does. All files of a form get their names when the whole
-    /// form has come, ahead of on_end(); until then each holds two descriptors.
-    static PartSink to_file(std::string_view path, const UploadOptions& options = {});
-    /// The whole form is refused: a status from 400 to 599, and a sentence for the page.
-    static PartSink refuse(int status, std::string_view sentence = {});
-
-private:
-    friend class detail::FormUpload;
-    enum class Kind : unsigned char { skip, collect, pieces, file, refusal };
-    explicit PartSink(Kind kind) noexcept : kind_(kind) {}
-
-    Kind kind_;
-    int status_ = 0;
-    std::string text_; ///< the path, or the sentence
-    UploadOptions options_;
-};
-
-/// A form's parts as they come; converts to the BodySink that a route returns. Cheap to copy: all
-/// copies are the same form. The functions run inside tick(); a part's head is valid for the call.
-/// Of on_end() and on_abort() exactly one is called, and on_abort() also for a form that cannot be
-/// read, or a file that cannot be stored.
-class MultipartSink {
-public:
-    /// Decides where a part goes. Without it: files to on_data(), everything else is collected.
-    MultipartSink& on_part(std::function<PartSink(const FormPartHead& part)> choose);
-    /// A piece of a part that goes to PartSink::pieces().
-    MultipartSink&
-    on_data(std::function<void(const FormPartHead& part, std::string_view piece)> take);
-    /// A part is complete; `text` is what was collected of it.
-    MultipartSink&
-    on_part_end(std::function<void(const FormPartHead& part, std::string_view text)> take);
-    /// Answers when the form is complete; 204 without it.
-    MultipartSink& on_end(Handler answer);
-    MultipartSink& on_abort(std::function<void()> give_up);
-    /// Of the whole form; see BodySink::max_bytes().
-    MultipartSink& max_bytes(std::uint64_t bytes);
-
-    /// To be captured by the functions above. A pause takes effect behind the piece that has
-    /// arrived, which may hold several parts.
-    BodyFlow flow() const noexcept { return sink_.flow(); }
-    operator BodySink() const { return sink_; }
-
-private:
-    friend MultipartSink multipart(const Request& request, const MultipartLimits& limits);
-    MultipartSink(BodySink sink, std::shared_ptr<detail::FormUpload> upload) noexcept;
-
-    BodySink sink_;
-    std::shared_ptr<detail::FormUpload> upload_;
-};
-
-/// Takes multipart/form-data (RFC 7578). What is none is refused with 415; a form that is
-/// malformed, or past a limit, with 400, 413 or 431 as soon as that is seen.
-MultipartSink multipart(const Request& request, const MultipartLimits& limits = {});
-
-PORTHOLE_NAMESPACE_END
+//     server.get("/ws", porthole::websocket().on_open([channel](porthole::WebSocket& socket) {
+//         porthole::subscribe(socket, channel);
+//     }));
+//
+// Each socket is sent the next value when it has taken the one before, as with events().
 
 // porthole/ext/websocket.hpp
 
@@ -5356,6 +4867,640 @@ private:
 };
 
 WebSocketRoute websocket();
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// What a socket is sent of a channel.
+struct SubscribeOptions {
+    /// As in events(); none: all keys.
+    std::vector<std::string> topics;
+    /// Messages are the key, a line feed, and the value; else the value alone.
+    bool has_key = true;
+    /// The value alone, as a binary message whatever it holds: for values that are no text.
+    bool is_binary = false;
+    /// First what is kept; else only what is published from now on.
+    bool has_snapshot = true;
+};
+
+/// Sends the channel's values as messages, as text where they are UTF-8 unless the options say
+/// otherwise; again for the same channel
+/// it begins anew, with other topics say. A closed channel ends it and leaves the socket open. A
+/// value that is larger than the socket's queue (WebSocketRoute::max_queue_bytes) is left out.
+/// Ticking thread only.
+void subscribe(WebSocket& socket, const Channel& channel, const SubscribeOptions& options = {});
+/// True when it was subscribed.
+bool unsubscribe(WebSocket& socket, const Channel& channel);
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files.hpp
+
+// Static files from a directory:
+//
+//     server.mount("/", porthole::files("web/dist", porthole::FilesOptions{}.spa("index.html")));
+//
+// Conditional requests, ranges, precompressed siblings, index files; by default no listing and no
+// dotfiles. What is opened lies beneath the directory, whatever names and links say. Nothing waits
+// for a slow reader: contents leave in bounded pieces.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+class FilesMount;
+}
+
+/// How a directory is served. Setters return the options, for chaining.
+class FilesOptions {
+public:
+    /// Names tried for a path that ends in '/', in order; "index.html" by default.
+    FilesOptions& index(std::vector<std::string> names) {
+        index_ = std::move(names);
+        return *this;
+    }
+    /// For single-page applications: this file answers navigations to paths that do not exist and
+    /// whose last part has no extension.
+    FilesOptions& spa(std::string_view name) {
+        spa_ = name;
+        return *this;
+    }
+    /// A page with the names, sizes and dates of a directory without an index file, as HTML or,
+    /// by Accept, as JSON. Off by default.
+    FilesOptions& listing(bool is_on = true) {
+        has_listing_ = is_on;
+        return *this;
+    }
+    /// How many entries a listing shows at the most.
+    FilesOptions& max_listed_entries(std::size_t count) {
+        max_listed_entries_ = count;
+        return *this;
+    }
+    /// The Content-Type for an extension without its dot, in any case; beats the built-in one.
+    FilesOptions& media_type(std::string_view extension, std::string_view type);
+    /// Serves, and lists, names that begin with a dot. Off by default.
+    FilesOptions& dotfiles(bool is_on = true) {
+        has_dotfiles_ = is_on;
+        return *this;
+    }
+    /// Answers with NAME.br or NAME.gz beside NAME when the client accepts that and the sibling is
+    /// not older than NAME. On by default.
+    FilesOptions& precompressed(bool is_on) {
+        has_precompressed_ = is_on;
+        return *this;
+    }
+    /// Refuses names that mean something else on Windows, such as "con.txt", "a:b" and "name.". On
+    /// by default on Windows only.
+    FilesOptions& portable_names(bool is_on = true) {
+        portable_names_ = is_on;
+        return *this;
+    }
+    /// Cache-Control for whatever is not immutable; "no-cache" by default, with which a browser
+    /// asks each time and mostly gets a 304.
+    FilesOptions& cache_control(std::string_view value) {
+        cache_control_ = value;
+        return *this;
+    }
+    /// Which names never change their content and may be kept for a year. By default those with a
+    /// hash in them as bundlers write it ("app.3f2a9c1b.js"), pages excepted.
+    FilesOptions& immutable(std::function<bool(std::string_view name)> is_immutable) {
+        is_immutable_ = std::move(is_immutable);
+        return *this;
+    }
+    /// How many files are kept open for repeated requests; 0 keeps none. On Windows, where that
+    /// keeps others from replacing the files, the default is 0.
+    FilesOptions& max_open_files(std::size_t count) {
+        max_open_files_ = count;
+        return *this;
+    }
+    /// For how long a kept file's name is not looked up again. What happens to the file itself is
+    /// seen at once.
+    FilesOptions& recheck_after(std::chrono::milliseconds time) {
+        recheck_after_ = time;
+        return *this;
+    }
+    /// Runs before each request to these files, in the order added.
+    FilesOptions& before(BeforeHook hook) {
+        before_.push_back(std::move(hook));
+        return *this;
+    }
+    /// Looks names up part by part even where the system can do it in one call. For tests.
+    FilesOptions& step_by_step(bool is_on = true) {
+        is_step_by_step_ = is_on;
+        return *this;
+    }
+
+private:
+    friend class detail::FilesMount;
+
+    static constexpr std::size_t default_listed_entries = 10'000;
+    static constexpr std::chrono::milliseconds default_recheck{1'000};
+
+    std::vector<std::string> index_{"index.html"};
+    std::string spa_;
+    std::vector<std::pair<std::string, std::string>> media_types_;
+    std::string cache_control_ = "no-cache";
+    std::function<bool(std::string_view)> is_immutable_;
+    std::vector<BeforeHook> before_;
+    std::size_t max_listed_entries_ = default_listed_entries;
+    std::optional<std::size_t> max_open_files_;
+    std::chrono::milliseconds recheck_after_ = default_recheck;
+    std::optional<bool> portable_names_;
+    bool has_listing_ = false;
+    bool has_dotfiles_ = false;
+    bool has_precompressed_ = true;
+    bool is_step_by_step_ = false;
+};
+
+/// Serves the files below `root`, a path as the operating system takes it, in UTF-8. mount()
+/// returns an error that names it when it is not there, no directory, or not readable.
+std::unique_ptr<Mount> files(std::string_view root, FilesOptions options = {});
+
+/// Answers a GET or HEAD with one file, wherever it lies: preconditions and ranges included. The
+/// path is the program's own: never build it from what a request says, mount files() for that.
+void send_file(const Request& request, Response& response, std::string_view path);
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_cache.hpp
+
+// Open files, each with what its answers need to know, and a small bounded store of those that
+// were asked for lately, so that a repeated request costs no open.
+
+#include <map>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// A regular file that is open. Shared by the store and the answers that are being sent.
+struct OpenFile {
+    /// Whether NAME.br, say, lies beside it.
+    enum class Sibling : unsigned char { unknown, absent, present };
+
+    File file;
+    FileInfo info;
+    std::string type;          ///< Content-Type
+    std::string cache_control; ///< Cache-Control
+    std::string etag;          ///< strong, with its quotes
+    std::string last_modified;
+    Sibling brotli = Sibling::unknown;
+    Sibling gzip = Sibling::unknown;
+    TimePoint looked_up{}; ///< when its name led here
+
+    /// Writes etag and last_modified anew from `info`.
+    void describe();
+};
+
+/// By name, at most so many; the least recently used goes first.
+class OpenFileCache {
+public:
+    OpenFileCache(std::size_t max_files, Duration recheck_after) noexcept
+        : max_files_(max_files), recheck_after_(recheck_after) {}
+
+    /// The file of that name if it is kept and still the one that the name stands for. One fstat;
+    /// a file that was changed meanwhile comes with what is true now.
+    std::shared_ptr<OpenFile> find(std::string_view name, TimePoint now);
+    void keep(std::string_view name, const std::shared_ptr<OpenFile>& file);
+    void forget(std::string_view name);
+    std::size_t size() const noexcept { return files_.size(); }
+
+private:
+    struct Entry {
+        std::shared_ptr<OpenFile> file;
+        std::uint64_t used = 0;
+    };
+    std::map<std::string, Entry, std::less<>> files_;
+    std::uint64_t uses_ = 0;
+    std::size_t max_files_;
+    Duration recheck_after_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_listing.hpp
+
+// The page that shows a directory. Entries are read and sorted a few at a time, so that a large
+// directory costs a frame no more than a large file does.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+struct ListingOptions {
+    bool is_json = false;
+    bool has_dotfiles = false;
+    bool is_portable = false; ///< leaves out what would not be served
+    bool has_parent = false;  ///< a link to the directory above
+    std::size_t max_entries = 0;
+};
+
+/// Bytes as HTML text; what is not UTF-8 becomes U+FFFD.
+void append_html(std::string_view text, std::string& into);
+/// Bytes as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD.
+void append_json(std::string_view text, std::string& into);
+
+class ListingSource final : public BodySource {
+public:
+    /// `directory` is open, and called `name` beneath `root`. `title` is what the page calls it.
+    ListingSource(
+        std::shared_ptr<const Directory> root, File directory, std::string_view name,
+        std::string_view title, const ListingOptions& options);
+    Piece pull(char* into, std::size_t capacity) override;
+
+private:
+    enum class Phase : unsigned char { reading, rows, done };
+
+    void read_entries();
+    void take_entry(DirectoryEntry entry);
+    void write_begin();
+    void write_html_row(const DirectoryEntry& entry);
+    void write_json_row(const DirectoryEntry& entry);
+    void write_end();
+
+    std::shared_ptr<const Directory> root_;
+    std::unique_ptr<DirectoryReader> reader_;
+    std::string name_;
+    std::string title_;
+    ListingOptions options_;
+    std::vector<DirectoryEntry> entries_; ///< a heap, the next one to be shown on top
+    std::string text_;                    ///< written and not yet pulled
+    bool is_cut_ = false;
+    bool has_rows_ = false;
+    Phase phase_ = Phase::reading;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_mount.hpp
+
+// What serves a directory: from a request's path to an open file, and from there to an answer.
+
+// porthole/ext/files_path.hpp
+
+// From a request's path to the name of a file, and what a name says about the file. Every rule
+// that refuses a path without asking the system stands here; all of it is pure.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What there is to say about a path before any file is looked for.
+enum class PathVerdict : unsigned char {
+    fine,
+    malformed, ///< 400: no path that this library would ever make
+    hidden,    ///< 404: a name that is not served here
+};
+
+struct PathRules {
+    bool allows_dotfiles = false;
+    bool is_portable = false; ///< refuse what Windows would take for something else
+};
+
+/// Longer paths are refused: what common systems take.
+inline constexpr std::size_t max_file_path = 4096;
+
+/// Judges the raw target of a request: an encoded slash or backslash is refused wherever it
+/// stands, since decoding would move what it separates.
+PathVerdict check_raw_path(std::string_view target) noexcept;
+/// Judges a decoded path that begins with '/'. Empty parts, but for the last, dot segments,
+/// controls and backslashes are malformed.
+PathVerdict check_path(std::string_view path, const PathRules& rules) noexcept;
+/// True when Windows takes a name for what it says: no reserved characters or device names, no dot
+/// or space at its end, no short name of another one.
+bool is_portable_name(std::string_view name) noexcept;
+/// Behind the last dot of the last part, or empty. A dot in front begins no extension.
+std::string_view extension_of(std::string_view path) noexcept;
+/// True for names with a content hash as bundlers write it: "app.3f2a9c1b.js",
+/// "index-BcD3fG7h.css".
+bool has_hash_in_name(std::string_view path) noexcept;
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// A file as the content of an answer.
+struct FileContent {
+    std::shared_ptr<OpenFile> file;  ///< whose bytes are sent
+    std::shared_ptr<OpenFile> plain; ///< whose type and Cache-Control they have; mostly the same
+    std::string_view coding;         ///< Content-Encoding; empty for the plain file
+    bool varies = false;             ///< another request would get another coding
+};
+
+/// Files up to this size are read into the answer at once, so that they leave with its head.
+inline constexpr std::size_t max_inline_file = 16 * 1024;
+
+/// Answers a GET or HEAD with a file: preconditions, range, fields and content. `scratch` has room
+/// for max_inline_file bytes. False when the file has shrunk meanwhile: nothing was answered.
+bool answer_with_file(
+    const Request& request, Response& response, const FileContent& content,
+    std::chrono::system_clock::time_point now, char* scratch);
+/// What a failed lookup is to the client; no word about the path.
+void answer_open_failure(Response& response, OpenResult result);
+
+class FilesMount final : public Mount {
+public:
+    FilesMount(std::string_view root, FilesOptions options);
+    Error attach(Server& server) override;
+    void handle(const Request& request, Response& response) override;
+
+private:
+    struct Found {
+        OpenResult result = OpenResult::not_found;
+        std::shared_ptr<OpenFile> file; ///< when it is a regular file
+        File directory;                 ///< when it is a directory
+    };
+
+    bool run_hooks(const Request& request, Response& response);
+    void answer_path(const Request& request, Response& response, std::string_view path);
+    void answer_directory(const Request& request, Response& response, const std::string& name);
+    void answer_listing(
+        const Request& request, Response& response, const std::string& name, File directory);
+    void answer_missing(const Request& request, Response& response, std::string_view path);
+    void answer_file(
+        const Request& request, Response& response, const std::string& name,
+        std::shared_ptr<OpenFile> file);
+    Found find(const std::string& name);
+    std::shared_ptr<OpenFile>
+    find_sibling(const std::string& name, const OpenFile& plain, OpenFile::Sibling& state);
+    void choose_coding(const Request& request, const std::string& name, FileContent& content);
+    std::string_view type_of(std::string_view name) const noexcept;
+    bool is_immutable(std::string_view name) const;
+
+    std::string path_;
+    FilesOptions options_;
+    PathRules rules_;
+    std::shared_ptr<const Directory> root_;
+    SystemClock system_clock_;
+    Clock* clock_ = nullptr;
+    OpenFileCache cache_;
+    std::unique_ptr<char[]> scratch_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_source.hpp
+
+// A file's content, or parts of it, as a body source of known size. The size is what the file had
+// when the answer began: one that has shrunk since breaks the answer off, and what it has grown by
+// is not sent.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class FileSource final : public BodySource {
+public:
+    /// Text, and bytes of the file behind it.
+    struct Part {
+        std::string text;
+        ByteRange range;
+    };
+    FileSource(std::shared_ptr<const OpenFile> file, std::vector<Part> parts);
+
+    std::optional<std::uint64_t> size() const override { return size_; }
+    Piece pull(char* into, std::size_t capacity) override;
+    std::uint64_t file_piece(FilePiece& piece) override;
+    void skip(std::uint64_t bytes) override;
+
+private:
+    bool is_at_end() const noexcept { return at_ == parts_.size(); }
+    void leave_finished_parts() noexcept;
+    void read_ahead() noexcept;
+
+    /// What is read ahead of the turn that sends it, for files that are larger.
+    static constexpr std::uint64_t window = 256 * 1024;
+
+    std::shared_ptr<const OpenFile> file_;
+    std::vector<Part> parts_;
+    std::uint64_t size_ = 0;
+    std::size_t at_ = 0;           ///< the part that is being sent
+    std::size_t text_sent_ = 0;    ///< of its text
+    std::uint64_t bytes_sent_ = 0; ///< of its range
+    std::uint64_t read_ahead_to_ = 0;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/testing.hpp
+
+// For unit tests of a program's own routes: a client that talks to a server in memory, without
+// sockets, and, with a ManualClock, without waiting. Porthole's own tests use nothing else to
+// replay slow clients, splits at every byte and timeouts.
+//
+//     porthole::Server server;                       // with the program's routes
+//     porthole::testing::Client client(server);
+//     auto answer = client.get("/users/7");
+//     CHECK(answer.status == 200);
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace testing {
+
+/// An answer as the client saw it, in its own memory. `status` is 0 when there was none.
+struct Answer {
+    int status = 0;
+    std::string reason;
+    std::vector<std::pair<std::string, std::string>> fields;
+    std::string body; ///< without its transfer coding
+
+    /// The first value of that name, in any case; empty when there is none.
+    std::string_view header(std::string_view name) const noexcept;
+    bool has_header(std::string_view name) const noexcept;
+};
+
+using FieldList = std::vector<std::pair<std::string_view, std::string_view>>;
+
+/// What read_answer() made of the bytes; `size` is how many of them the answer took.
+struct AnswerReading {
+    detail::ParseStatus status = detail::ParseStatus::need_more;
+    std::size_t size = 0;
+};
+/// Reads one whole answer from the front of `bytes`. `is_head`: the request was HEAD. `has_ended`:
+/// nothing more will come, which ends an answer without a length.
+AnswerReading read_answer(std::string_view bytes, bool is_head, bool has_ended, Answer& answer);
+/// A request's bytes, with Host: localhost and Content-Length unless `fields` has them.
+std::string write_request(
+    std::string_view method, std::string_view target, const FieldList& fields = {},
+    std::string_view body = {});
+
+/// One connection to a server in the same thread. Requests tick the server until the answer is
+/// complete.
+class Client {
+public:
+    /// `capacity` is what each direction holds, as a socket's buffers do.
+    explicit Client(
+        Server& server, std::size_t capacity = MemoryTransport::default_capacity,
+        std::string_view peer = "memory");
+
+    /// Sends a request with Host: localhost (unless `fields` has one) and returns its answer;
+    /// status 0 when the connection ends, or nothing moves for max_ticks ticks, before it is
+    /// complete.
+    Answer request(
+        std::string_view method, std::string_view target, const FieldList& fields = {},
+        std::string_view body = {});
+    Answer get(std::string_view target, const FieldList& fields = {}) {
+        return request("GET", target, fields);
+    }
+    Answer post(std::string_view target, std::string_view type, std::string_view body);
+
+    /// Sends raw bytes as far as the transport takes them; returns how many.
+    std::size_t send(std::string_view bytes);
+    /// Ticks until one answer is complete, and returns it. `is_head`: the request was HEAD.
+    Answer read_answer(bool is_head = false);
+    /// Ticks once and takes what has come into received().
+    TickReport tick();
+    /// All bytes that have come and are not part of an answer read so far.
+    const std::string& received() const noexcept { return received_; }
+    /// The server has closed its sending side; tick() notices it.
+    bool is_closed() const noexcept { return is_closed_; }
+    /// Closes the client's sending side only.
+    void shut_write() { transport_->shut_write(); }
+    /// Closes the connection.
+    void close() { transport_.reset(); }
+    /// False: received bytes are left in the transport, as a slow reader does.
+    void set_reading(bool is_reading) noexcept { is_reading_ = is_reading; }
+    MemoryTransport& transport() noexcept { return *transport_; }
+
+    /// How many ticks a request waits for its answer at the most.
+    static constexpr int max_ticks = 10'000;
+
+private:
+    Server* server_;
+    std::unique_ptr<MemoryTransport> transport_;
+    std::string received_;
+    bool is_closed_ = false;
+    bool is_reading_ = true;
+
+    void take_input();
+};
+
+/// Lets `time` pass in steps no longer than a frame, ticking the server after each, so that
+/// deadlines pass as they would in a program that runs.
+void pass_time(Server& server, ManualClock& clock, Duration time);
+
+} // namespace testing
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/uploads.hpp
+
+// Places for what clients send: a file that appears under its name when it is complete, and the
+// parts of a form, taken as they come. Nothing is held in memory but what is asked to be.
+//
+//     server.put_stream("/data", [](const porthole::Request&) {
+//         return porthole::to_file("incoming/data.bin");
+//     });
+//     server.post_stream("/form", [](const porthole::Request& request) {
+//         return porthole::multipart(request)
+//             .on_part([](const porthole::FormPartHead& part) {
+//                 return part.name == "photo" ? porthole::PartSink::to_file("incoming/photo.jpg")
+//                                             : porthole::PartSink::collect();
+//             })
+//             .on_part_end([](const porthole::FormPartHead& part, std::string_view text) { ... })
+//             .on_end([](const porthole::Request&, porthole::Response& response) { ... });
+//     });
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class FormUpload;
+
+} // namespace detail
+
+struct UploadOptions {
+    /// False: a file of that name is kept, and the upload is answered with 409.
+    bool may_replace = true;
+    /// More is 413.
+    std::uint64_t max_bytes = UINT64_MAX;
+};
+
+/// Content into a file at `path`, which is UTF-8 and the program's own: never made of what a client
+/// sent without a check. It is written beside its place and renamed when it is complete; what fails
+/// or is given up leaves nothing behind, and what was there stays. Answers 201, or 204 when it has
+/// replaced a file; 507 when there is no room, at the head where the length is announced; 500 when
+/// there is no such directory or it may not be written to.
+///
+/// Functions that are set on the sink come after its own: on_data() for what has been written,
+/// on_end() when the file stands under its name, instead of the answer above, and on_abort() when
+/// it never will.
+BodySink to_file(std::string_view path, const UploadOptions& options = {});
+
+/// Where the content of one part of a form goes.
+class PartSink {
+public:
+    /// Nowhere.
+    static PartSink skip() { return PartSink(Kind::skip); }
+    /// Into memory, for on_part_end(); bounded by MultipartLimits::max_collected_bytes.
+    static PartSink collect() { return PartSink(Kind::collect); }
+    /// To on_data(), piece by piece.
+    static PartSink pieces() { return PartSink(Kind::pieces); }
+    /// Into a file, as porthole::to_file() does. All files of a form get their names when the whole
+    /// form has come, ahead of on_end(); until then each holds two descriptors.
+    static PartSink to_file(std::string_view path, const UploadOptions& options = {});
+    /// The whole form is refused: a status from 400 to 599, and a sentence for the page.
+    static PartSink refuse(int status, std::string_view sentence = {});
+
+private:
+    friend class detail::FormUpload;
+    enum class Kind : unsigned char { skip, collect, pieces, file, refusal };
+    explicit PartSink(Kind kind) noexcept : kind_(kind) {}
+
+    Kind kind_;
+    int status_ = 0;
+    std::string text_; ///< the path, or the sentence
+    UploadOptions options_;
+};
+
+/// A form's parts as they come; converts to the BodySink that a route returns. Cheap to copy: all
+/// copies are the same form. The functions run inside tick(); a part's head is valid for the call.
+/// Of on_end() and on_abort() exactly one is called, and on_abort() also for a form that cannot be
+/// read, or a file that cannot be stored.
+class MultipartSink {
+public:
+    /// Decides where a part goes. Without it: files to on_data(), everything else is collected.
+    MultipartSink& on_part(std::function<PartSink(const FormPartHead& part)> choose);
+    /// A piece of a part that goes to PartSink::pieces().
+    MultipartSink&
+    on_data(std::function<void(const FormPartHead& part, std::string_view piece)> take);
+    /// A part is complete; `text` is what was collected of it.
+    MultipartSink&
+    on_part_end(std::function<void(const FormPartHead& part, std::string_view text)> take);
+    /// Answers when the form is complete; 204 without it.
+    MultipartSink& on_end(Handler answer);
+    MultipartSink& on_abort(std::function<void()> give_up);
+    /// Of the whole form; see BodySink::max_bytes().
+    MultipartSink& max_bytes(std::uint64_t bytes);
+
+    /// To be captured by the functions above. A pause takes effect behind the piece that has
+    /// arrived, which may hold several parts.
+    BodyFlow flow() const noexcept { return sink_.flow(); }
+    operator BodySink() const { return sink_; }
+
+private:
+    friend MultipartSink multipart(const Request& request, const MultipartLimits& limits);
+    MultipartSink(BodySink sink, std::shared_ptr<detail::FormUpload> upload) noexcept;
+
+    BodySink sink_;
+    std::shared_ptr<detail::FormUpload> upload_;
+};
+
+/// Takes multipart/form-data (RFC 7578). What is none is refused with 415; a form that is
+/// malformed, or past a limit, with 400, 413 or 431 as soon as that is seen.
+MultipartSink multipart(const Request& request, const MultipartLimits& limits = {});
 
 PORTHOLE_NAMESPACE_END
 
@@ -21176,6 +21321,971 @@ PORTHOLE_FN void write_common_log(const AccessRecord& record, std::string& into)
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/ext/channel_store.inl
+
+// porthole/ext/channel_store.hpp
+
+// What a channel keeps: values in the order in which they were published. A subscriber's place is
+// the number of the last value that it has seen, so that a thousand of them cost a thousand
+// numbers. Nothing here knows of threads or of servers.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What was published. It does not change once it is kept; any thread may read it.
+class ChannelValue {
+public:
+    ChannelValue(std::string_view key, std::string_view bytes);
+    ~ChannelValue();
+    ChannelValue(const ChannelValue&) = delete;
+    ChannelValue& operator=(const ChannelValue&) = delete;
+
+    std::uint64_t number() const noexcept { return number_; }
+    const std::string& key() const noexcept { return key_; }
+    const std::string& bytes() const noexcept { return bytes_; }
+    /// What it counts towards ChannelOptions::max_total_bytes.
+    std::size_t size() const noexcept { return key_.size() + bytes_.size(); }
+
+    /// What is sent in one go, one behind the other.
+    struct Parts {
+        std::string_view head;
+        std::string_view body;
+        std::string_view tail;
+    };
+    /// As an event with its id. The text around the bytes, or all of it when there are line ends
+    /// among them, is made by whoever asks first.
+    Parts event(std::string_view epoch) const;
+    using Frame = std::shared_ptr<const std::string>;
+    /// In another form, made by `make` for whoever asks first; `form` counts from zero.
+    Frame frame(std::size_t form, Frame (*make)(const ChannelValue&, std::size_t form)) const;
+    static constexpr std::size_t forms = 3;
+
+private:
+    friend class ChannelStore;
+
+    std::uint64_t number_ = 0;
+    std::string key_;
+    std::string bytes_;
+    bool has_line_ends_;
+    mutable std::atomic<const std::string*> event_{nullptr};
+    mutable std::atomic<const Frame*> frames_[forms] = {};
+};
+
+/// Which keys a subscriber wants.
+class ChannelTopics {
+public:
+    explicit ChannelTopics(std::vector<std::string> names) : names_(std::move(names)) {}
+    bool has(std::string_view key) const noexcept;
+
+private:
+    std::vector<std::string> names_;
+};
+
+class ChannelStore {
+public:
+    using Value = std::shared_ptr<const ChannelValue>;
+    using Values = std::map<std::uint64_t, std::shared_ptr<ChannelValue>>;
+
+    explicit ChannelStore(const ChannelOptions& options) noexcept : options_(options) {}
+
+    /// Keeps it under the next number; false when a bound is passed. What it replaces is then in
+    /// `value` and in `dropped`, so that it can be destroyed outside of a lock.
+    bool put(std::shared_ptr<ChannelValue>& value, Values& dropped);
+    bool remove(std::string_view key, Values& dropped);
+
+    /// The oldest value behind that number, or null. No topics: any key.
+    Value next(std::uint64_t behind, const ChannelTopics* topics) const;
+    /// The newest value, if it is behind that number.
+    Value newest(std::uint64_t behind, const ChannelTopics* topics) const;
+    /// The newest value of that key, or null.
+    Value find(std::string_view key) const;
+
+    /// The number of the value that was published last.
+    std::uint64_t last_number() const noexcept { return last_number_; }
+    /// Up to here values had to go because others came: who was behind has missed some.
+    std::uint64_t lost_up_to() const noexcept { return lost_up_to_; }
+    std::size_t size() const noexcept { return values_.size(); }
+    std::size_t bytes() const noexcept { return bytes_; }
+
+private:
+    bool keeps_all() const noexcept { return options_.keep == ChannelOptions::Keep::all; }
+    bool replace(std::shared_ptr<ChannelValue>& value);
+    void make_room(Values& dropped);
+
+    ChannelOptions options_;
+    Values values_;
+    std::map<std::string, std::uint64_t, std::less<>> keys_; ///< with Keep::newest
+    std::uint64_t last_number_ = 0;
+    std::uint64_t lost_up_to_ = 0;
+    std::size_t bytes_ = 0;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN ChannelValue::ChannelValue(std::string_view key, std::string_view bytes)
+    : key_(key), bytes_(bytes), has_line_ends_(
+                                    bytes.find('\n') != std::string_view::npos
+                                    || bytes.find('\r') != std::string_view::npos) {}
+
+PORTHOLE_FN ChannelValue::~ChannelValue() {
+    delete event_.load();
+    for (const auto& frame : frames_) {
+        delete frame.load();
+    }
+}
+
+/// Whoever comes second with it uses the first one's.
+template <class T>
+const T& keep_first(std::atomic<const T*>& place, std::unique_ptr<const T> made) noexcept {
+    const T* kept = nullptr;
+    if (place.compare_exchange_strong(kept, made.get(), std::memory_order_acq_rel)) {
+        kept = made.release();
+    }
+    return *kept;
+}
+
+PORTHOLE_FN ChannelValue::Frame
+ChannelValue::frame(std::size_t form, Frame (*make)(const ChannelValue&, std::size_t form)) const {
+    if (const Frame* const made = frames_[form].load(std::memory_order_acquire)) {
+        return *made;
+    }
+    return keep_first(frames_[form], std::make_unique<const Frame>(make(*this, form)));
+}
+
+PORTHOLE_FN ChannelValue::Parts ChannelValue::event(std::string_view epoch) const {
+    const std::string* made = event_.load(std::memory_order_acquire);
+    if (made == nullptr) {
+        std::string id(epoch);
+        id.append(1, '.').append(std::to_string(number_));
+        ServerSentEvent event;
+        event.id = id;
+        event.event = key_;
+        event.data = has_line_ends_ ? std::string_view(bytes_) : std::string_view();
+        auto text = std::make_unique<std::string>();
+        append_event(*text, event);
+        if (!has_line_ends_) {
+            text->resize(text->size() - 2); // the bytes stand before the two line ends
+        }
+        made = &keep_first(event_, std::unique_ptr<const std::string>(std::move(text)));
+    }
+    if (has_line_ends_) {
+        return {*made, {}, {}};
+    }
+    return {*made, bytes_, "\n\n"};
+}
+
+PORTHOLE_FN bool ChannelTopics::has(std::string_view key) const noexcept {
+    for (const std::string& name : names_) {
+        const bool begins = key.substr(0, name.size()) == name;
+        if (begins && (key.size() == name.size() || key[name.size()] == '/')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+PORTHOLE_FN bool ChannelStore::put(std::shared_ptr<ChannelValue>& value, Values& dropped) {
+    const std::size_t size = value->size();
+    if (value->key().size() > options_.max_key_bytes
+        || value->bytes().size() > options_.max_value_bytes || size > options_.max_total_bytes) {
+        return false;
+    }
+    if (!keeps_all()) {
+        return replace(value);
+    }
+    if (options_.max_values == 0) {
+        return false;
+    }
+    value->number_ = last_number_ + 1;
+    values_.emplace_hint(values_.end(), last_number_ + 1, value);
+    ++last_number_;
+    bytes_ += size;
+    make_room(dropped);
+    value.reset();
+    return true;
+}
+
+/// The oldest go until the bounds are kept; the newest fits by itself.
+PORTHOLE_FN void ChannelStore::make_room(Values& dropped) {
+    while (values_.size() > options_.max_values || bytes_ > options_.max_total_bytes) {
+        auto oldest = values_.extract(values_.begin());
+        lost_up_to_ = oldest.key();
+        bytes_ -= oldest.mapped()->size();
+        dropped.insert(std::move(oldest));
+    }
+}
+
+PORTHOLE_FN bool ChannelStore::replace(std::shared_ptr<ChannelValue>& value) {
+    auto entry = keys_.find(value->key());
+    const auto old = entry != keys_.end() ? values_.find(entry->second) : values_.end();
+    const std::size_t old_size = old != values_.end() ? old->second->size() : 0;
+    if (value->size() > options_.max_total_bytes - (bytes_ - old_size)
+        || (old == values_.end() && values_.size() >= options_.max_keys)) {
+        return false;
+    }
+    const std::size_t size = value->size();
+    const std::uint64_t number = last_number_ + 1;
+    value->number_ = number;
+    if (old != values_.end()) {
+        auto node = values_.extract(old);
+        node.key() = number;
+        node.mapped().swap(value);
+        values_.insert(values_.end(), std::move(node));
+    } else {
+        // An entry without a value, which a failing allocation would leave, does no harm.
+        entry = keys_.try_emplace(value->key(), 0).first;
+        values_.emplace_hint(values_.end(), number, value);
+        value.reset();
+    }
+    entry->second = number;
+    last_number_ = number;
+    bytes_ += size - old_size;
+    return true;
+}
+
+PORTHOLE_FN bool ChannelStore::remove(std::string_view key, Values& dropped) {
+    const std::size_t before = values_.size();
+    auto take = [this, &dropped](Values::iterator value) {
+        bytes_ -= value->second->size();
+        dropped.insert(values_.extract(value));
+    };
+    if (!keeps_all()) {
+        const auto entry = keys_.find(key);
+        if (entry == keys_.end()) {
+            return false;
+        }
+        const auto value = values_.find(entry->second);
+        if (value != values_.end()) {
+            take(value);
+        }
+        keys_.erase(entry);
+        return values_.size() != before;
+    }
+    for (auto value = values_.begin(); value != values_.end();) {
+        const auto here = value++;
+        if (here->second->key() == key) {
+            take(here);
+        }
+    }
+    return values_.size() != before;
+}
+
+PORTHOLE_FN ChannelStore::Value
+ChannelStore::next(std::uint64_t behind, const ChannelTopics* topics) const {
+    for (auto value = values_.upper_bound(behind); value != values_.end(); ++value) {
+        if (topics == nullptr || topics->has(value->second->key())) {
+            return value->second;
+        }
+    }
+    return nullptr;
+}
+
+PORTHOLE_FN ChannelStore::Value
+ChannelStore::newest(std::uint64_t behind, const ChannelTopics* topics) const {
+    for (auto value = values_.rbegin(); value != values_.rend() && value->first > behind; ++value) {
+        if (topics == nullptr || topics->has(value->second->key())) {
+            return value->second;
+        }
+    }
+    return nullptr;
+}
+
+PORTHOLE_FN ChannelStore::Value ChannelStore::find(std::string_view key) const {
+    if (!keeps_all()) {
+        const auto entry = keys_.find(key);
+        const auto value = entry != keys_.end() ? values_.find(entry->second) : values_.end();
+        return value != values_.end() ? value->second : nullptr;
+    }
+    const auto value = std::find_if(values_.rbegin(), values_.rend(), [key](const auto& kept) {
+        return kept.second->key() == key;
+    });
+    return value != values_.rend() ? value->second : nullptr;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/channel_subscription.inl
+
+// porthole/ext/channel_subscription.hpp
+
+// Between a channel's store, which any thread may fill, and its subscribers, which live on the
+// ticking threads. A subscriber asks for its next value when it has room for one; only one that has
+// asked in vain waits, and only servers with somebody waiting are told of a new value, by one
+// letter however many there are.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class ChannelState;
+class ChannelSubscription;
+
+/// Who is told. Both calls come from the ticking thread, from outside of any connection's turn: a
+/// subscriber makes a note, and asks for its value in a turn of its own.
+class ChannelSubscriber {
+public:
+    /// What next() did not have is there, or the channel was closed.
+    virtual void wake() = 0;
+    /// A heartbeat is due. True: wake() is wanted for it.
+    virtual bool on_beat() { return false; }
+
+protected:
+    ~ChannelSubscriber() = default;
+};
+
+struct WaitingTag {};
+
+/// A channel's presence in one server: who waits there. Ticking thread only, but for what the
+/// channel's mutex guards.
+class ChannelPort : public std::enable_shared_from_this<ChannelPort> {
+public:
+    ChannelPort(Server& server, std::chrono::milliseconds heartbeat);
+
+    void post_letter();
+    void begin_beats();
+
+    const TaskPoster poster;
+    IntrusiveList<ChannelSubscription, WaitingTag> waiting;
+    std::size_t subscribers = 0;
+    bool is_waited_on = false; ///< under the channel's mutex: a value is worth a letter
+
+private:
+    /// Subscribers that are woken in one unit of the tick's budget.
+    static constexpr std::size_t unit = 256;
+
+    void wake_due();
+    void arm(Duration delay);
+    void beat();
+
+    Server& server_;
+    std::chrono::milliseconds heartbeat_;
+    IntrusiveList<ChannelSubscription, WaitingTag> due_; ///< to be woken, unit by unit
+    bool is_continued_ = false;                          ///< a letter for the rest is under way
+    TimerHandle timer_;
+    IntrusiveList<ChannelSubscription, WaitingTag> beating_; ///< wait too; a heartbeat is due
+};
+
+/// What a channel's handles and its subscribers share.
+class ChannelState {
+public:
+    explicit ChannelState(const ChannelOptions& options);
+
+    const ChannelOptions& options() const noexcept { return options_; }
+    /// Sets the numbers of this channel's values apart from those of another run.
+    const std::string& epoch() const noexcept { return epoch_; }
+
+    // Any thread:
+    bool publish(std::string_view key, std::string_view bytes);
+    bool remove(std::string_view key);
+    void close() noexcept;
+    bool is_open() const;
+    ChannelStore::Value find(std::string_view key) const;
+
+    std::atomic<std::size_t> subscribers{0};
+    std::atomic<std::uint64_t> skipped{0};
+
+private:
+    friend class ChannelSubscription;
+
+    void tell();
+
+    const ChannelOptions options_;
+    std::string epoch_;
+    mutable std::mutex mutex_;
+    ChannelStore store_;                              ///< under the mutex
+    std::vector<std::shared_ptr<ChannelPort>> ports_; ///< under the mutex
+    bool is_closed_ = false;                          ///< under the mutex
+};
+
+/// The last handle closes the channel; subscribers share the state only.
+struct ChannelOwner {
+    explicit ChannelOwner(const ChannelOptions& options)
+        : state(std::make_shared<ChannelState>(options)) {}
+    ChannelOwner(const ChannelOwner&) = delete;
+    ChannelOwner& operator=(const ChannelOwner&) = delete;
+    ~ChannelOwner() { state->close(); }
+
+    const std::shared_ptr<ChannelState> state;
+};
+
+/// Which topics, and from where on.
+struct ChannelStart {
+    std::shared_ptr<const ChannelTopics> topics; ///< null: all keys
+    /// The id of the last event that was received; empty, or one of another run: a newcomer.
+    std::string_view last_id;
+    bool has_snapshot = true; ///< for newcomers
+};
+
+/// One subscriber's place in a channel. Ticking thread only; ends with the subscriber, and before
+/// the server does.
+class ChannelSubscription : public ListLink<WaitingTag> {
+public:
+    ChannelSubscription(
+        std::shared_ptr<ChannelState> state, Server& server, const ChannelStart& start,
+        ChannelSubscriber& subscriber);
+    ~ChannelSubscription();
+
+    struct Next {
+        ChannelStore::Value value; ///< null: there is none now
+        std::uint64_t skipped = 0; ///< values in front of it that were lost
+        bool is_over = false;      ///< and none will come
+    };
+    /// The oldest value that this subscriber has not seen. Without one it waits: wake() is called
+    /// once, when there may be.
+    Next next() { return take(false); }
+    /// The newest instead; those in between are left out.
+    Next newest() { return take(true); }
+
+    ChannelSubscriber& subscriber() noexcept { return subscriber_; }
+    const ChannelState& state() const noexcept { return *state_; }
+
+private:
+    Next take(bool is_newest);
+
+    const std::shared_ptr<ChannelState> state_;
+    ChannelSubscriber& subscriber_;
+    std::shared_ptr<ChannelPort> port_;
+    std::shared_ptr<const ChannelTopics> topics_;
+    std::uint64_t seen_ = 0; ///< the number of the last value
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN ChannelPort::ChannelPort(Server& server, std::chrono::milliseconds heartbeat)
+    : poster(server.poster()), server_(server), heartbeat_(heartbeat) {}
+
+PORTHOLE_FN void ChannelPort::post_letter() {
+    poster.post([weak = weak_from_this()] {
+        if (const std::shared_ptr<ChannelPort> port = weak.lock()) {
+            port->due_.splice_back(port->waiting);
+            port->due_.splice_back(port->beating_);
+            port->wake_due();
+        }
+    });
+}
+
+/// Some now, and the rest in later letters. Those who wait again meanwhile are not among them.
+PORTHOLE_FN void ChannelPort::wake_due() {
+    for (std::size_t i = 0; i < unit; ++i) {
+        ChannelSubscription* const first = due_.pop_front();
+        if (first == nullptr) {
+            return;
+        }
+        first->subscriber().wake();
+    }
+    if (due_.is_empty() || is_continued_) {
+        return;
+    }
+    is_continued_ = true;
+    poster.post([weak = weak_from_this()] {
+        if (const std::shared_ptr<ChannelPort> port = weak.lock()) {
+            port->is_continued_ = false;
+            port->wake_due();
+        }
+    });
+}
+
+PORTHOLE_FN void ChannelPort::begin_beats() {
+    if (heartbeat_ > std::chrono::milliseconds::zero() && !timer_.is_pending()) {
+        arm(heartbeat_);
+    }
+}
+
+PORTHOLE_FN void ChannelPort::arm(Duration delay) {
+    timer_ = server_.call_after(delay, [weak = weak_from_this()] {
+        if (const std::shared_ptr<ChannelPort> port = weak.lock()) {
+            port->beat();
+        }
+    });
+}
+
+/// Those who wait go by once: back to the waiting, or to a turn of their own.
+PORTHOLE_FN void ChannelPort::beat() {
+    if (beating_.is_empty()) {
+        beating_.splice_back(waiting);
+    }
+    for (std::size_t i = 0; i < unit; ++i) {
+        ChannelSubscription* const first = beating_.pop_front();
+        if (first == nullptr) {
+            break;
+        }
+        if (first->subscriber().on_beat()) {
+            first->subscriber().wake();
+        } else {
+            waiting.push_back(*first);
+        }
+    }
+    arm(beating_.is_empty() ? Duration(heartbeat_) : Duration::zero());
+}
+
+/// No secret: two runs of a program must not have the same one by chance.
+inline std::string make_epoch() {
+    constexpr std::size_t size = 6;
+    constexpr std::string_view digits = "0123456789abcdef";
+    char bytes[size] = {};
+    if (!fill_random(bytes, size)) {
+        const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+        for (std::size_t i = 0; i < size; ++i) {
+            bytes[i] = static_cast<char>((now >> (i * 8)) & 0xff);
+        }
+    }
+    std::string epoch;
+    for (const char byte : bytes) {
+        const auto value = static_cast<unsigned char>(byte);
+        epoch += digits[value >> 4];
+        epoch += digits[value & 0xf];
+    }
+    return epoch;
+}
+
+PORTHOLE_FN ChannelState::ChannelState(const ChannelOptions& options)
+    : options_(options), epoch_(make_epoch()), store_(options) {}
+
+PORTHOLE_FN bool ChannelState::publish(std::string_view key, std::string_view bytes) {
+    const auto is_control = [](char c) {
+        return static_cast<unsigned char>(c) < ' ' || c == '\x7f';
+    };
+    if (key.size() > options_.max_key_bytes || bytes.size() > options_.max_value_bytes
+        || std::find_if(key.begin(), key.end(), is_control) != key.end()) {
+        return false;
+    }
+    // Made, and what it replaces destroyed, outside of the lock.
+    auto value = std::make_shared<ChannelValue>(key, bytes);
+    ChannelStore::Values dropped;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (is_closed_ || !store_.put(value, dropped)) {
+        return false;
+    }
+    tell();
+    return true;
+}
+
+PORTHOLE_FN void ChannelState::tell() {
+    for (const std::shared_ptr<ChannelPort>& port : ports_) {
+        if (port->is_waited_on) {
+            port->post_letter();
+            port->is_waited_on = false;
+        }
+    }
+}
+
+PORTHOLE_FN bool ChannelState::remove(std::string_view key) {
+    ChannelStore::Values dropped;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return store_.remove(key, dropped);
+}
+
+PORTHOLE_FN void ChannelState::close() noexcept {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (is_closed_) {
+        return;
+    }
+    is_closed_ = true;
+    PORTHOLE_TRY {
+        tell();
+    }
+    PORTHOLE_CATCH_ALL {} // they notice at their next heartbeat
+}
+
+PORTHOLE_FN bool ChannelState::is_open() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return !is_closed_;
+}
+
+PORTHOLE_FN ChannelStore::Value ChannelState::find(std::string_view key) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return store_.find(key);
+}
+
+/// The number in an id of this epoch, or nothing.
+inline std::optional<std::uint64_t>
+number_in_id(std::string_view id, std::string_view epoch) noexcept {
+    if (id.substr(0, epoch.size()) != epoch || id.substr(epoch.size(), 1) != ".") {
+        return std::nullopt;
+    }
+    return ascii::parse_decimal(id.substr(epoch.size() + 1));
+}
+
+PORTHOLE_FN ChannelSubscription::ChannelSubscription(
+    std::shared_ptr<ChannelState> state, Server& server, const ChannelStart& start,
+    ChannelSubscriber& subscriber)
+    : state_(std::move(state)), subscriber_(subscriber), topics_(start.topics) {
+    const std::optional<std::uint64_t> seen = number_in_id(start.last_id, state_->epoch());
+    const TaskPoster poster = server.poster();
+    {
+        const std::lock_guard<std::mutex> lock(state_->mutex_);
+        const ChannelStore& store = state_->store_;
+        if (seen && *seen <= store.last_number()) {
+            seen_ = *seen;
+        } else {
+            seen_ = start.has_snapshot ? store.lost_up_to() : store.last_number();
+        }
+        auto& ports = state_->ports_;
+        const auto port = std::find_if(ports.begin(), ports.end(), [&poster](const auto& other) {
+            return other->poster == poster;
+        });
+        if (port != ports.end()) {
+            port_ = *port;
+        } else {
+            port_ = std::make_shared<ChannelPort>(server, state_->options().heartbeat);
+            ports.push_back(port_);
+        }
+    }
+    ++port_->subscribers;
+    ++state_->subscribers;
+    port_->begin_beats();
+}
+
+PORTHOLE_FN ChannelSubscription::~ChannelSubscription() {
+    --state_->subscribers;
+    if (--port_->subscribers != 0) {
+        return;
+    }
+    const std::lock_guard<std::mutex> lock(state_->mutex_);
+    auto& ports = state_->ports_;
+    ports.erase(std::remove(ports.begin(), ports.end(), port_), ports.end());
+}
+
+PORTHOLE_FN ChannelSubscription::Next ChannelSubscription::take(bool is_newest) {
+    Next next;
+    {
+        const std::lock_guard<std::mutex> lock(state_->mutex_);
+        const ChannelStore& store = state_->store_;
+        next.value =
+            is_newest ? store.newest(seen_, topics_.get()) : store.next(seen_, topics_.get());
+        if (!is_newest && seen_ < store.lost_up_to()) {
+            next.skipped = store.lost_up_to() - seen_;
+        }
+        if (next.value) {
+            seen_ = next.value->number();
+        } else {
+            seen_ = store.last_number(); // nothing up to here was for this one
+            next.is_over = state_->is_closed_;
+            port_->is_waited_on = port_->is_waited_on || !next.is_over;
+        }
+    }
+    if (next.skipped != 0) {
+        state_->skipped += next.skipped;
+    }
+    if (!next.value && !next.is_over) {
+        port_->waiting.push_back(*this);
+    }
+    return next;
+}
+
+} // namespace detail
+
+PORTHOLE_FN Channel::Channel(const ChannelOptions& options)
+    : owner_(std::make_shared<detail::ChannelOwner>(options)) {}
+
+PORTHOLE_FN bool Channel::publish(std::string_view key, std::string_view bytes) {
+    return owner_->state->publish(key, bytes);
+}
+
+PORTHOLE_FN bool Channel::remove(std::string_view key) {
+    return owner_->state->remove(key);
+}
+
+PORTHOLE_FN void Channel::close() {
+    owner_->state->close();
+}
+
+PORTHOLE_FN bool Channel::is_open() const {
+    return owner_->state->is_open();
+}
+
+PORTHOLE_FN std::optional<std::string> Channel::value(std::string_view key) const {
+    const auto found = owner_->state->find(key);
+    return found ? std::optional<std::string>(found->bytes()) : std::nullopt;
+}
+
+PORTHOLE_FN std::size_t Channel::subscribers() const noexcept {
+    return owner_->state->subscribers;
+}
+
+PORTHOLE_FN std::uint64_t Channel::skipped() const noexcept {
+    return owner_->state->skipped;
+}
+
+PORTHOLE_FN const std::shared_ptr<detail::ChannelState>& Channel::state() const noexcept {
+    return owner_->state;
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/channel_source.inl
+
+// porthole/ext/channel_source.hpp
+
+// A channel as the content of an answer. The source copies from the shared value straight into the
+// connection's piece, and asks for the next one when that has room: a client that stops reading
+// holds one piece, and the value that it is in the middle of.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What events and images have in common.
+class ChannelSource : public BodySource, public ChannelSubscriber {
+public:
+    ChannelSource(
+        const std::shared_ptr<ChannelState>& state, Server& server, const ChannelStart& start)
+        : subscription_(state, server, start, *this) {}
+
+    Piece pull(char* into, std::size_t capacity) final;
+    void set_waker(std::function<void()> waker) final { waker_ = std::move(waker); }
+    void wake() final;
+
+protected:
+    ~ChannelSource() override = default;
+
+    using Next = ChannelSubscription::Next;
+    /// Asks for what comes next; what it returns stays where it is until the next call, together
+    /// with `next.value`.
+    virtual ChannelValue::Parts make_parts(Next& next) = 0;
+
+    ChannelSubscription subscription_;
+
+private:
+    bool has_parts() const noexcept {
+        return !parts_.head.empty() || !parts_.body.empty() || !parts_.tail.empty();
+    }
+
+    std::function<void()> waker_;
+    ChannelStore::Value value_; ///< what is being sent ...
+    ChannelValue::Parts parts_; ///< ... and what of it is left
+};
+
+class ChannelEvents final : public ChannelSource {
+public:
+    ChannelEvents(
+        const std::shared_ptr<ChannelState>& state, Server& server, const ChannelStart& start);
+    bool on_beat() override;
+
+private:
+    ChannelValue::Parts make_parts(Next& next) override;
+
+    std::string text_; ///< what goes before an event
+    bool has_greeting_ = false;
+    bool has_beat_ = false;
+    bool was_sent_ = false; ///< an event, since the last heartbeat
+};
+
+class ChannelImages final : public ChannelSource {
+public:
+    ChannelImages(
+        const std::shared_ptr<ChannelState>& state, Server& server, const ChannelStart& start,
+        std::string_view type);
+
+    /// The media type of the whole, with its boundary.
+    static std::string media_type(const ChannelState& state);
+
+private:
+    ChannelValue::Parts make_parts(Next& next) override;
+
+    std::string separator_; ///< between two images: the boundary and the fields of the next
+    bool has_begun_ = false;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN void ChannelSource::wake() {
+    if (waker_) {
+        waker_();
+    }
+}
+
+PORTHOLE_FN BodySource::Piece ChannelSource::pull(char* into, std::size_t capacity) {
+    std::size_t size = 0;
+    for (;;) {
+        for (std::string_view* part : {&parts_.head, &parts_.body, &parts_.tail}) {
+            const std::size_t room = capacity - size;
+            const std::size_t bytes = part->size() < room ? part->size() : room;
+            if (bytes != 0) {
+                std::memcpy(into + size, part->data(), bytes);
+                part->remove_prefix(bytes);
+                size += bytes;
+            }
+        }
+        if (has_parts() || size == capacity) {
+            return {State::more, size};
+        }
+        Next next;
+        parts_ = make_parts(next);
+        value_ = std::move(next.value);
+        if (!has_parts()) {
+            return {next.is_over ? State::end : State::wait, size};
+        }
+    }
+}
+
+PORTHOLE_FN ChannelEvents::ChannelEvents(
+    const std::shared_ptr<ChannelState>& state, Server& server, const ChannelStart& start)
+    : ChannelSource(state, server, start) {
+    if (const auto retry = state->options().retry) {
+        ServerSentEvent event;
+        event.retry = retry;
+        append_event(text_, event);
+        has_greeting_ = true;
+    }
+}
+
+PORTHOLE_FN bool ChannelEvents::on_beat() {
+    has_beat_ = !std::exchange(was_sent_, false);
+    return has_beat_;
+}
+
+PORTHOLE_FN ChannelValue::Parts ChannelEvents::make_parts(Next& next) {
+    ChannelValue::Parts parts;
+    if (std::exchange(has_greeting_, false)) {
+        parts.head = text_;
+        return parts;
+    }
+    next = subscription_.next();
+    if (next.value) {
+        parts = next.value->event(subscription_.state().epoch());
+        was_sent_ = true;
+    }
+    const bool has_beat = std::exchange(has_beat_, false);
+    if (next.skipped != 0) {
+        text_.clear();
+        append_event_comment(text_, std::to_string(next.skipped) + " values were lost");
+        text_.append(parts.head);
+        parts.head = text_;
+    } else if (!next.value && has_beat) {
+        parts.head = ":\n\n";
+    }
+    return parts;
+}
+
+PORTHOLE_FN ChannelImages::ChannelImages(
+    const std::shared_ptr<ChannelState>& state, Server& server, const ChannelStart& start,
+    std::string_view type)
+    : ChannelSource(state, server, start), separator_("\r\n--") {
+    separator_.append(state->epoch()).append("\r\nContent-Type: ").append(type).append("\r\n\r\n");
+}
+
+PORTHOLE_FN std::string ChannelImages::media_type(const ChannelState& state) {
+    return "multipart/x-mixed-replace; boundary=" + state.epoch();
+}
+
+/// Browsers show an image when the next one has begun, so each is followed by the beginning of the
+/// next (RFC 2046 section 5.1; no length, which would have to be known by then).
+PORTHOLE_FN ChannelValue::Parts ChannelImages::make_parts(Next& next) {
+    ChannelValue::Parts parts;
+    if (!has_begun_) {
+        has_begun_ = true;
+        parts.head = std::string_view(separator_).substr(2);
+        return parts;
+    }
+    next = subscription_.newest();
+    if (next.value) {
+        parts.body = next.value->bytes();
+        parts.tail = separator_;
+    }
+    return parts;
+}
+
+/// What the program has fixed, or the query names; null: all keys. False: too many.
+inline bool choose_topics(
+    const Request& request, const ChannelOptions& options,
+    const std::shared_ptr<const ChannelTopics>& fixed,
+    std::shared_ptr<const ChannelTopics>& topics) {
+    topics = fixed;
+    if (fixed) {
+        return true;
+    }
+    const std::vector<std::string_view> asked = request.query_all("topic");
+    if (!asked.empty() && asked.size() <= options.max_topics) {
+        topics =
+            std::make_shared<ChannelTopics>(std::vector<std::string>(asked.begin(), asked.end()));
+    }
+    return asked.size() <= options.max_topics;
+}
+
+inline std::shared_ptr<const ChannelTopics> fix_topics(std::vector<std::string> names) {
+    return names.empty() ? nullptr : std::make_shared<const ChannelTopics>(std::move(names));
+}
+
+/// Where a subscriber starts; nothing when the answer is already another one.
+inline std::optional<ChannelStart> start_channel(
+    const Channel& channel, const std::shared_ptr<const ChannelTopics>& fixed,
+    const Request& request, Response& response) {
+    constexpr int bad_request = 400;
+    constexpr int unavailable = 503;
+    const ChannelOptions& options = channel.state()->options();
+    ChannelStart start;
+    response.header("Cache-Control", "no-store");
+    if (!channel.is_open()) {
+        response.no_content();
+    } else if (!choose_topics(request, options, fixed, start.topics)) {
+        response.fail(bad_request, "Too many topics (ChannelOptions::max_topics).");
+    } else if (response.server() == nullptr) {
+        response.fail(unavailable, "A channel is served by a server.");
+    } else {
+        start.has_snapshot = options.has_snapshot;
+        return start;
+    }
+    return std::nullopt;
+}
+
+} // namespace detail
+
+PORTHOLE_FN Handler events(Channel channel, std::vector<std::string> topics) {
+    return [channel = std::move(channel), fixed = detail::fix_topics(std::move(topics))](
+               const Request& request, Response& response) {
+        auto start = detail::start_channel(channel, fixed, request, response);
+        if (!start) {
+            return;
+        }
+        start->last_id = request.header("Last-Event-ID").value_or("");
+        response.send(
+            detail::event_stream_type,
+            std::make_unique<detail::ChannelEvents>(channel.state(), *response.server(), *start));
+        detail::set_event_stream_fields(response);
+    };
+}
+
+PORTHOLE_FN Handler images(Channel channel, std::string_view type, ImageOptions options) {
+    const bool is_value = !type.empty() && ascii::is_field_value(type);
+    PORTHOLE_ASSERT(is_value, "images() wants a media type: \"image/jpeg\"");
+    return [channel = std::move(channel), fixed = detail::fix_topics(std::move(options.topics)),
+            type = std::string(is_value ? type : "application/octet-stream")](
+               const Request& request, Response& response) {
+        auto start = detail::start_channel(channel, fixed, request, response);
+        if (!start) {
+            return;
+        }
+        response.send(
+            detail::ChannelImages::media_type(*channel.state()),
+            std::make_unique<detail::ChannelImages>(
+                channel.state(), *response.server(), *start, type));
+    };
+}
+
+PORTHOLE_NAMESPACE_END
+
 // porthole/ext/files_path.inl
 
 PORTHOLE_NAMESPACE_BEGIN
@@ -22506,8 +23616,8 @@ PORTHOLE_NAMESPACE_END
 // porthole/ext/assets_disk.inl
 
 // Assets in development. files() does the serving; what comes on top is a script at the end of each
-// page, which asks a few times a second whether a file has changed. One question looks at a bounded
-// number of files.
+// page, which listens to a channel. While anybody listens, the folder is looked at a few times a
+// second, at a bounded number of files each time, and what it looks like is published.
 
 PORTHOLE_NAMESPACE_BEGIN
 
@@ -22516,29 +23626,37 @@ namespace detail {
 // Dotfiles are never assets, so that these cannot be in the way of one.
 inline constexpr std::string_view reload_path = "/.porthole/reload";
 inline constexpr std::string_view reload_script_path = "/.porthole/reload.js";
+// A page that is hidden keeps no connection: a browser has six for each host.
 inline constexpr std::string_view reload_script =
     "const base = document.currentScript.src.replace(/\\.js$/, '');\n"
     "let seen = '';\n"
-    "async function ask() {\n"
-    "    try {\n"
-    "        const answer = await fetch(base, {cache: 'no-store'});\n"
-    "        const state = answer.ok ? await answer.text() : '';\n"
-    "        if (state && seen && state !== seen) {\n"
-    "            location.reload();\n"
-    "            return;\n"
-    "        }\n"
-    "        seen = state || seen;\n"
-    "    } catch (gone) { /* the program has ended; it may come back */ }\n"
-    "    setTimeout(ask, document.hidden ? 2000 : 400);\n"
+    "let source = null;\n"
+    "function listen() {\n"
+    "    if (source) source.close();\n"
+    "    source = null;\n"
+    "    if (document.hidden) return;\n"
+    "    source = new EventSource(base);\n"
+    "    source.onmessage = event => {\n"
+    "        if (seen && event.data !== seen) location.reload();\n"
+    "        seen = event.data;\n"
+    "    };\n"
     "}\n"
-    "ask();\n";
+    "document.addEventListener('visibilitychange', listen);\n"
+    "listen();\n";
 
 /// What the folder's files look like, as one number that changes with them.
 struct DiskAssets::Watch {
-    /// Files that one question looks at.
+    /// Files that one look takes in, and how often there is one.
     static constexpr std::size_t files_per_look = 64;
+    static constexpr std::chrono::milliseconds interval{200};
 
+    explicit Watch(Server& host) : server(host), answer(events(channel)) {}
+
+    Server& server;
     Directory directory;
+    Channel channel;
+    Handler answer;
+    TimerHandle timer;
     std::size_t next = 0;
     std::uint64_t sum = 0;
     std::uint64_t state = 0; ///< of the last full round; 0 before
@@ -22558,10 +23676,22 @@ struct DiskAssets::Watch {
             add(static_cast<std::uint64_t>(info.mtime_ns));
         }
         if (next == table.size) {
-            state = sum | 1;
+            const std::uint64_t before = std::exchange(state, sum | 1);
             next = 0;
             sum = 0;
+            if (state != before) {
+                static_cast<void>(channel.publish({}, std::to_string(state)));
+            }
         }
+    }
+    /// For as long as somebody listens.
+    void keep_looking(const AssetTable& table) {
+        timer = server.call_after(interval, [this, &table] {
+            if (channel.subscribers() != 0) {
+                look(table);
+                keep_looking(table);
+            }
+        });
     }
 };
 
@@ -22608,7 +23738,7 @@ PORTHOLE_FN DiskAssets::DiskAssets(const AssetTable& table) : table_(table), bak
 PORTHOLE_FN DiskAssets::~DiskAssets() = default;
 
 PORTHOLE_FN Error DiskAssets::attach(Server& server) {
-    auto watch = std::make_unique<Watch>();
+    auto watch = std::make_unique<Watch>(server);
     const Error error =
         Directory::open(table_.directory, "mount", Lookup::automatic, watch->directory);
     if (error) {
@@ -22635,13 +23765,16 @@ PORTHOLE_FN void DiskAssets::handle(const Request& request, Response& response) 
         if (refuse_other_methods(request, response)) {
             return;
         }
-        response.header("Cache-Control", "no-store");
         if (path == reload_script_path) {
+            response.header("Cache-Control", "no-store");
             response.send("text/javascript; charset=utf-8", reload_script);
             return;
         }
-        watch_->look(table_);
-        response.text(watch_->state != 0 ? std::to_string(watch_->state) : std::string());
+        watch_->look(table_); // a page that comes back hears at once what has changed meanwhile
+        if (!watch_->timer.is_pending()) {
+            watch_->keep_looking(table_);
+        }
+        watch_->answer(request, response);
         return;
     }
     files_->handle(request, response);
@@ -25499,6 +26632,89 @@ PORTHOLE_FN void WebSocketRoute::operator()(const Request& request, Response& re
 
 PORTHOLE_FN WebSocketRoute websocket() {
     return WebSocketRoute();
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/channel_websocket.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What the frames of a value differ in.
+inline constexpr std::size_t plain_form = 0;
+inline constexpr std::size_t keyed_form = 1;
+inline constexpr std::size_t binary_form = 2;
+
+inline ChannelValue::Frame make_channel_frame(const ChannelValue& value, std::size_t form) {
+    Message message;
+    message.data = value.bytes();
+    std::string text;
+    if (form == keyed_form) {
+        text.append(value.key()).append(1, '\n').append(value.bytes());
+        message.data = text;
+    }
+    message.is_text = form != binary_form && is_utf8(message.data);
+    return PreparedMessage(message).frame();
+}
+
+class ChannelFeed final : public WebSocketFeed, public ChannelSubscriber {
+public:
+    ChannelFeed(
+        WebSocket& socket, const std::shared_ptr<ChannelState>& state, const ChannelStart& start,
+        std::size_t form)
+        : socket_(socket), form_(form), subscription_(state, socket.server(), start, *this) {}
+
+    void wake() override { socket_.wake(); }
+    const void* subject() const noexcept override { return &subscription_.state(); }
+    void feed(WebSocket& socket) override;
+
+private:
+    /// A socket gets more while less than this waits for it.
+    static constexpr std::size_t mark_bytes = 64 * 1024;
+
+    WebSocket& socket_;
+    std::size_t form_;
+    ChannelSubscription subscription_;
+    ChannelStore::Value value_; ///< the next one, when it is known
+};
+
+PORTHOLE_FN void ChannelFeed::feed(WebSocket& socket) {
+    while (socket.is_open() && socket.buffered_bytes() < mark_bytes) {
+        if (!value_) {
+            value_ = subscription_.next().value;
+        }
+        if (!value_) {
+            return;
+        }
+        const bool is_sent = socket.send(PreparedMessage(value_->frame(form_, make_channel_frame)));
+        if (!is_sent && socket.buffered_bytes() != 0) {
+            return; // it may fit when that has left
+        }
+        value_.reset();
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_FN void
+subscribe(WebSocket& socket, const Channel& channel, const SubscribeOptions& options) {
+    detail::ChannelStart start;
+    start.has_snapshot = options.has_snapshot;
+    if (!options.topics.empty()) {
+        start.topics = std::make_shared<const detail::ChannelTopics>(options.topics);
+    }
+    const std::size_t form = options.is_binary ? detail::binary_form
+                             : options.has_key ? detail::keyed_form
+                                               : detail::plain_form;
+    if (socket.is_open()) {
+        socket.attach(std::make_unique<detail::ChannelFeed>(socket, channel.state(), start, form));
+    }
+}
+
+PORTHOLE_FN bool unsubscribe(WebSocket& socket, const Channel& channel) {
+    return socket.detach(channel.state().get());
 }
 
 PORTHOLE_NAMESPACE_END

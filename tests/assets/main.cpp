@@ -5,6 +5,7 @@
 
 #include <app_assets.hpp>
 
+#include <chrono>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -34,6 +35,25 @@ int dump(const std::string& directory) {
     return 0;
 }
 
+/// What the first event of a stream says, or nothing.
+std::string listen(porthole::Server& server, std::string_view target) {
+    constexpr std::string_view field = "\ndata: ";
+    constexpr int patience = 500;
+    porthole::testing::Client client(server);
+    client.send(porthole::testing::write_request("GET", target));
+    for (int i = 0; i < patience; ++i) {
+        server.wait(std::chrono::milliseconds(10));
+        client.tick();
+        const std::string& bytes = client.received();
+        const std::size_t begin = bytes.find(field);
+        const std::size_t end = bytes.find("\n\n", begin);
+        if (begin != std::string::npos && end != std::string::npos) {
+            return bytes.substr(begin + field.size(), end - begin - field.size());
+        }
+    }
+    return "nothing";
+}
+
 int get(int count, char** targets) {
     porthole::Server server;
     if (auto error = server.mount("/ui", app_assets::bundle())) {
@@ -46,6 +66,11 @@ int get(int count, char** targets) {
             std::puts("paused");
             std::fflush(stdout);
             std::getchar();
+            continue;
+        }
+        const std::string_view target = targets[i];
+        if (target.substr(0, 7) == "listen:") {
+            std::printf("heard %s\n", listen(server, target.substr(7)).c_str());
             continue;
         }
         const auto answer = client.get(targets[i]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-#include "support/options.hpp"
+#include "support/event_listener.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <filesystem>
@@ -16,6 +16,7 @@ using porthole::AssetBytes;
 using porthole::AssetCaching;
 using porthole::testing::Answer;
 using porthole::testing::Client;
+using porthole_test::Listener;
 
 constexpr std::string_view baked_page = "<p>baked</p>";
 constexpr std::string_view disk_page = "<p>disk</p>";
@@ -33,7 +34,7 @@ struct Shop {
     explicit Shop(std::string place) : where(place.empty() ? directory.path() : std::move(place)) {
         directory.write("index.html", disk_page);
         directory.write("script.js", "disk");
-        auto options = porthole_test::options();
+        auto options = porthole_test::options(clock);
         options.log = [this](const porthole::LogEvent& event) {
             log.emplace_back(event.sentence);
         };
@@ -43,14 +44,25 @@ struct Shop {
         client = std::make_unique<Client>(*server);
     }
     Answer get(std::string_view target) { return client->get(target); }
-    /// What a page is told; a round over so few files is one question.
-    std::string state() { return get("/ui/.porthole/reload").body; }
+    /// What a page that listens is told within a second; empty: nothing.
+    std::string news() {
+        porthole::testing::pass_time(*server, clock, std::chrono::seconds(1));
+        page->read();
+        const auto events = page->take_events();
+        return events.empty() ? std::string() : events.back().data;
+    }
+    void open_page() {
+        page = std::make_unique<Listener>(*server, "/ui/.porthole/reload");
+        page->tick(2);
+    }
 
     porthole_test::TemporaryDirectory directory;
     std::string where;
     std::vector<std::string> log;
+    porthole::ManualClock clock;
     std::unique_ptr<porthole::Server> server;
     std::unique_ptr<Client> client;
+    std::unique_ptr<Listener> page;
 };
 
 std::string with_tag(std::string_view page) {
@@ -86,36 +98,60 @@ TEST_CASE("assets from disk: a page that is too large for one piece gets its scr
     CHECK(shop.get("/ui/").body == with_tag(""));
 }
 
-TEST_CASE("assets from disk: the state changes with a baked file and with nothing else") {
+TEST_CASE("assets from disk: a page hears of a baked file that changes, and of nothing else") {
     Shop shop;
-    CHECK(
-        shop.get("/ui/.porthole/reload.js").header("Content-Type")
-        == "text/javascript; charset=utf-8");
+    const Answer script = shop.get("/ui/.porthole/reload.js");
+    CHECK(script.header("Content-Type") == "text/javascript; charset=utf-8");
+    CHECK(script.header("Cache-Control") == "no-store");
+    CHECK(script.body.find("EventSource") != std::string::npos);
     CHECK(shop.client->post("/ui/.porthole/reload", "text/plain", "").status == 405);
-    const std::string first = shop.state();
+    shop.open_page();
+    CHECK(shop.page->head.header("Content-Type") == "text/event-stream");
+    CHECK(shop.page->head.header("Cache-Control") == "no-store");
+    const std::string first = shop.news();
     CHECK_FALSE(first.empty());
-    CHECK(shop.state() == first);
+    CHECK(shop.news().empty());
     shop.directory.write("other.txt", "not an asset");
-    CHECK(shop.state() == first);
+    CHECK(shop.news().empty());
     shop.directory.write("script.js", "longer than before");
-    const std::string second = shop.state();
+    const std::string second = shop.news();
+    CHECK_FALSE(second.empty());
     CHECK(second != first);
     shop.directory.set_age("index.html", std::chrono::seconds(5));
-    const std::string third = shop.state();
-    CHECK(third != second);
+    CHECK_FALSE(shop.news().empty());
     const std::filesystem::path file(shop.directory.path("script.js"));
     const auto time = std::filesystem::last_write_time(file);
     shop.directory.resize("script.js", 3);
     std::filesystem::last_write_time(file, time);
-    const std::string fourth = shop.state();
-    CHECK(fourth != third);
+    CHECK_FALSE(shop.news().empty());
     shop.directory.rename("script.js", "gone.js");
-    CHECK(shop.state() != fourth);
-    CHECK(shop.get("/ui/.porthole/reload").header("Cache-Control") == "no-store");
+    const std::string last = shop.news();
+    CHECK_FALSE(last.empty());
+    shop.open_page(); // what a page that was loaded just now compares with
+    CHECK(shop.news() == last);
 }
 
-TEST_CASE("assets from disk: one question looks at a bounded number of files") {
-    constexpr std::size_t count = 130; // at 64 for each question
+TEST_CASE("assets from disk: nobody listening, nothing is looked at") {
+    Shop shop;
+    constexpr auto never = porthole::never;
+    shop.open_page();
+    const std::string first = shop.news();
+    shop.page->peer.end.reset();
+    porthole::testing::pass_time(*shop.server, shop.clock, std::chrono::seconds(1));
+    shop.client->close();
+    porthole::testing::pass_time(*shop.server, shop.clock, std::chrono::seconds(1));
+    CHECK(shop.server->next_deadline() == never);
+    // What happens meanwhile is told to the next page, by what it first hears.
+    shop.directory.write("script.js", "changed meanwhile");
+    shop.open_page();
+    const std::string second = shop.news();
+    CHECK_FALSE(second.empty());
+    CHECK(second != first);
+}
+
+TEST_CASE("assets from disk: one look takes in a bounded number of files") {
+    constexpr std::size_t count = 130; // at 64 for each look
+    constexpr std::chrono::milliseconds interval{330}; // between two looks, and a little
     std::vector<std::string> paths;
     for (std::size_t i = 0; i < count; ++i) {
         paths.push_back("/" + std::to_string(1000 + i));
@@ -131,21 +167,25 @@ TEST_CASE("assets from disk: one question looks at a bounded number of files") {
     }
     porthole_test::TemporaryDirectory directory;
     const std::string where = directory.path();
-    porthole::Server server(porthole_test::options());
+    porthole::ManualClock clock;
+    porthole::Server server(porthole_test::options(clock));
     CHECK_FALSE(
         server.mount("/", porthole::assets({table.data(), table.size(), nullptr, where.c_str()})));
-    Client client(server);
-    const auto state = [&client] {
-        return client.get("/.porthole/reload").body;
+    Listener page(server, "/.porthole/reload");
+    page.tick(2); // the first look
+    const auto news = [&] {
+        clock.advance(interval);
+        page.tick(2);
+        return page.take_events().size();
     };
-    CHECK(state().empty());
-    CHECK(state().empty());
-    const std::string first = state();
-    CHECK_FALSE(first.empty());
+    CHECK(page.take_events().empty());
+    CHECK(news() == 0);
+    CHECK(news() == 1);
     directory.write("1129", "the last one");
-    CHECK(state() == first);
-    CHECK(state() == first);
-    CHECK(state() != first);
+    CHECK(news() == 0);
+    CHECK(news() == 0);
+    CHECK(news() == 1);
+    CHECK(news() == 0);
 }
 
 TEST_CASE("assets from disk: without the folder the baked files are served, and the log says so") {

@@ -3,6 +3,7 @@
 #include "support/allocation_counter.hpp"
 
 #include <atomic>
+#include <cstddef>
 #include <cstdlib>
 #include <new>
 
@@ -22,6 +23,7 @@ namespace {
 
 std::atomic<std::size_t> calls{0};
 std::atomic<std::size_t> bytes{0};
+std::atomic<std::size_t> live{0};
 
 } // namespace
 
@@ -39,6 +41,10 @@ std::size_t allocated_bytes() {
     return bytes.load(std::memory_order_relaxed);
 }
 
+std::size_t live_bytes() {
+    return live.load(std::memory_order_relaxed);
+}
+
 } // namespace porthole_test
 
 #if !PORTHOLE_TEST_SANITIZED
@@ -47,10 +53,31 @@ std::size_t allocated_bytes() {
 
 namespace {
 
+/// In front of each block, so that its size is known when it is freed.
+struct alignas(std::max_align_t) Label {
+    std::size_t size;
+};
+
 void* counted(std::size_t size) noexcept {
     calls.fetch_add(1, std::memory_order_relaxed);
     bytes.fetch_add(size, std::memory_order_relaxed);
-    return std::malloc(size != 0 ? size : 1);
+    if (size > static_cast<std::size_t>(-1) - sizeof(Label)) {
+        return nullptr;
+    }
+    void* const memory = std::malloc(sizeof(Label) + size);
+    if (memory == nullptr) {
+        return nullptr;
+    }
+    live.fetch_add(size, std::memory_order_relaxed);
+    return ::new (memory) Label{size} + 1;
+}
+
+void uncounted(void* memory) noexcept {
+    if (memory != nullptr) {
+        Label* const label = static_cast<Label*>(memory) - 1;
+        live.fetch_sub(label->size, std::memory_order_relaxed);
+        std::free(label);
+    }
 }
 
 void* counted_or_throw(std::size_t size) {
@@ -84,27 +111,27 @@ void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
 }
 
 void operator delete(void* memory) noexcept {
-    std::free(memory);
+    uncounted(memory);
 }
 
 void operator delete[](void* memory) noexcept {
-    std::free(memory);
+    uncounted(memory);
 }
 
 void operator delete(void* memory, std::size_t) noexcept {
-    std::free(memory);
+    uncounted(memory);
 }
 
 void operator delete[](void* memory, std::size_t) noexcept {
-    std::free(memory);
+    uncounted(memory);
 }
 
 void operator delete(void* memory, const std::nothrow_t&) noexcept {
-    std::free(memory);
+    uncounted(memory);
 }
 
 void operator delete[](void* memory, const std::nothrow_t&) noexcept {
-    std::free(memory);
+    uncounted(memory);
 }
 
 #endif

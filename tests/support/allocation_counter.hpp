@@ -17,6 +17,9 @@ std::size_t allocation_count();
 /// How many bytes were asked for since the program began.
 std::size_t allocated_bytes();
 
+/// How many of them are in use now.
+std::size_t live_bytes();
+
 /// The allocations since its construction.
 class AllocationCounter {
 public:

@@ -2,15 +2,20 @@
 #pragma once
 
 // Assets in development. files() does the serving; what comes on top is a script at the end of each
-// page, which asks a few times a second whether a file has changed. One question looks at a bounded
-// number of files.
+// page, which listens to a channel. While anybody listens, the folder is looked at a few times a
+// second, at a bounded number of files each time, and what it looks like is published.
 
 #include "porthole/ext/assets.hpp"
+#include "porthole/ext/channel.hpp"
 #include "porthole/ext/files.hpp"
 #include "porthole/http/media_type.hpp"
 #include "porthole/http/target.hpp"
 #include "porthole/os/file.hpp"
 #include "porthole/server/server.hpp"
+#include "porthole/server/timer.hpp"
+
+#include <chrono>
+#include <utility>
 
 PORTHOLE_NAMESPACE_BEGIN
 
@@ -19,29 +24,37 @@ namespace detail {
 // Dotfiles are never assets, so that these cannot be in the way of one.
 inline constexpr std::string_view reload_path = "/.porthole/reload";
 inline constexpr std::string_view reload_script_path = "/.porthole/reload.js";
+// A page that is hidden keeps no connection: a browser has six for each host.
 inline constexpr std::string_view reload_script =
     "const base = document.currentScript.src.replace(/\\.js$/, '');\n"
     "let seen = '';\n"
-    "async function ask() {\n"
-    "    try {\n"
-    "        const answer = await fetch(base, {cache: 'no-store'});\n"
-    "        const state = answer.ok ? await answer.text() : '';\n"
-    "        if (state && seen && state !== seen) {\n"
-    "            location.reload();\n"
-    "            return;\n"
-    "        }\n"
-    "        seen = state || seen;\n"
-    "    } catch (gone) { /* the program has ended; it may come back */ }\n"
-    "    setTimeout(ask, document.hidden ? 2000 : 400);\n"
+    "let source = null;\n"
+    "function listen() {\n"
+    "    if (source) source.close();\n"
+    "    source = null;\n"
+    "    if (document.hidden) return;\n"
+    "    source = new EventSource(base);\n"
+    "    source.onmessage = event => {\n"
+    "        if (seen && event.data !== seen) location.reload();\n"
+    "        seen = event.data;\n"
+    "    };\n"
     "}\n"
-    "ask();\n";
+    "document.addEventListener('visibilitychange', listen);\n"
+    "listen();\n";
 
 /// What the folder's files look like, as one number that changes with them.
 struct DiskAssets::Watch {
-    /// Files that one question looks at.
+    /// Files that one look takes in, and how often there is one.
     static constexpr std::size_t files_per_look = 64;
+    static constexpr std::chrono::milliseconds interval{200};
 
+    explicit Watch(Server& host) : server(host), answer(events(channel)) {}
+
+    Server& server;
     Directory directory;
+    Channel channel;
+    Handler answer;
+    TimerHandle timer;
     std::size_t next = 0;
     std::uint64_t sum = 0;
     std::uint64_t state = 0; ///< of the last full round; 0 before
@@ -61,10 +74,22 @@ struct DiskAssets::Watch {
             add(static_cast<std::uint64_t>(info.mtime_ns));
         }
         if (next == table.size) {
-            state = sum | 1;
+            const std::uint64_t before = std::exchange(state, sum | 1);
             next = 0;
             sum = 0;
+            if (state != before) {
+                static_cast<void>(channel.publish({}, std::to_string(state)));
+            }
         }
+    }
+    /// For as long as somebody listens.
+    void keep_looking(const AssetTable& table) {
+        timer = server.call_after(interval, [this, &table] {
+            if (channel.subscribers() != 0) {
+                look(table);
+                keep_looking(table);
+            }
+        });
     }
 };
 
@@ -111,7 +136,7 @@ PORTHOLE_FN DiskAssets::DiskAssets(const AssetTable& table) : table_(table), bak
 PORTHOLE_FN DiskAssets::~DiskAssets() = default;
 
 PORTHOLE_FN Error DiskAssets::attach(Server& server) {
-    auto watch = std::make_unique<Watch>();
+    auto watch = std::make_unique<Watch>(server);
     const Error error =
         Directory::open(table_.directory, "mount", Lookup::automatic, watch->directory);
     if (error) {
@@ -138,13 +163,16 @@ PORTHOLE_FN void DiskAssets::handle(const Request& request, Response& response) 
         if (refuse_other_methods(request, response)) {
             return;
         }
-        response.header("Cache-Control", "no-store");
         if (path == reload_script_path) {
+            response.header("Cache-Control", "no-store");
             response.send("text/javascript; charset=utf-8", reload_script);
             return;
         }
-        watch_->look(table_);
-        response.text(watch_->state != 0 ? std::to_string(watch_->state) : std::string());
+        watch_->look(table_); // a page that comes back hears at once what has changed meanwhile
+        if (!watch_->timer.is_pending()) {
+            watch_->keep_looking(table_);
+        }
+        watch_->answer(request, response);
         return;
     }
     files_->handle(request, response);
