@@ -27,9 +27,10 @@ scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 
-for name in server media; do
-    "${CXX:-g++}" -std=c++17 -O1 "-I$root/include" "$here/$name.cpp" -o "$scratch/$name" -pthread \
-        || fail "$name.cpp does not compile"
+for source in tests/browser/server tests/browser/media examples/chat examples/upload \
+    examples/live_dashboard; do
+    "${CXX:-g++}" -std=c++17 -O1 "-I$root/include" "$root/$source.cpp" \
+        -o "$scratch/$(basename "$source")" -pthread || fail "$source.cpp does not compile"
 done
 
 modules=${PORTHOLE_NODE_DIRECTORY:-$scratch}
@@ -69,5 +70,6 @@ run() {
 }
 run attacks.mjs server
 run media.mjs media
+run live.mjs .
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

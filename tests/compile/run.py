@@ -2,19 +2,24 @@
 # SPDX-License-Identifier: MIT
 """What a user's compiler and linker meet: checks that no running program can make.
 
-    tests/compile/run.py --cxx g++ [--full] [--part 1/2] [--only REGEX]
+    tests/compile/run.py --cxx g++ [--full] [--jobs 2] [--only REGEX]
 
 Each check prints `ok` or `FAIL`, a failing one with the reason, and the last line counts them. A
 cross compiler (mingw) does those that need no ELF object. --full adds the slow variants.
 """
 
 import argparse
+import collections
+import concurrent.futures
+import itertools
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -53,8 +58,9 @@ class Toolbox:
         self.nm = arguments.nm
         self.full = arguments.full
         self.directory = pathlib.Path(directory)
-        self.count = 0
-        self.objects = {}
+        self.numbers = itertools.count(1)
+        self.made = {}
+        self.locks = collections.defaultdict(threading.Lock)
         machine = subprocess.run([*self.cxx, "-dumpmachine"], capture_output=True, text=True,
                                  check=True).stdout
         self.windows = "mingw" in machine
@@ -63,8 +69,14 @@ class Toolbox:
         self.clang = "clang" in version
 
     def path(self, suffix):
-        self.count += 1
-        return self.directory / f"{self.count}{suffix}"
+        return self.directory / f"{next(self.numbers)}{suffix}"
+
+    def once(self, key, make):
+        """What make() gives, which checks that run at the same time wait for and share."""
+        with self.locks[key]:
+            if key not in self.made:
+                self.made[key] = make()
+            return self.made[key]
 
     def run(self, *command):
         return subprocess.run([str(part) for part in command], capture_output=True, text=True,
@@ -80,19 +92,30 @@ class Toolbox:
         result = self.run(*self.compiler(*flags, include=include, standard=standard),
                           "-fsyntax-only", source)
         if result.returncode != 0 or result.stderr:
-            raise Failure(f"{' '.join(flags)}\n{shorten(result.stderr)}")
+            raise Failure(f"{' '.join(map(str, flags))}\n{shorten(result.stderr)}")
 
     def compile(self, source, *flags, include=INCLUDE):
         """The object of a file of this directory; the same request is compiled once."""
-        key = (source, flags, include)
-        if key not in self.objects:
+        def make():
             target = self.path(".o")
             result = self.run(*self.compiler(*flags, include=include), "-c", HERE / source, "-o",
                               target)
             if result.returncode != 0:
                 raise Failure(f"{source} {' '.join(flags)}\n{shorten(result.stderr)}")
-            self.objects[key] = target
-        return self.objects[key]
+            return target
+        return self.once((source, flags, include), make)
+
+    def with_implementation(self, *flags):
+        """The flags that bring the single header's implementation, compiled once for all."""
+        def make():
+            header = self.path(".hpp")
+            header.write_text(DEFINE + WHOLE, encoding="utf-8")
+            result = self.run(*self.compiler(*flags, include=SINGLE), "-x", "c++-header", header,
+                              "-o", f"{header}.gch")
+            if result.returncode != 0:
+                raise Failure(f"{' '.join(flags)}\n{shorten(result.stderr)}")
+            return header
+        return [*flags, "-Winvalid-pch", "-include", self.once(("header", flags), make)]
 
     def link(self, *objects):
         program = self.path(".exe")
@@ -128,10 +151,10 @@ def headers():
 
 
 def foreign_includes(*suffixes):
-    """The <...> that files of those kinds include."""
+    """The <...> that files of those kinds include, adapters to other libraries left out."""
     found = set()
     for path in INCLUDE.rglob("*"):
-        if path.suffix in suffixes:
+        if path.suffix in suffixes and not path.stem.endswith("_zlib"):
             found |= set(re.findall(r"^#\s*include\s*<([^>]+)>",
                                     path.read_text(encoding="utf-8"), re.M))
     return sorted(found)
@@ -254,10 +277,14 @@ def forgotten_define(box):
                       box.compile("user_a.cpp"), box.compile("user_b.cpp"))
 
 
+def copied(box, path):
+    return shutil.copy(path, box.path(path.suffix))
+
+
 def two_implementations(box):
     box.must_not_link(["multiple definition of"], box.compile("user_a.cpp"),
                       box.compile("user_b.cpp"), box.compile("implementation.cpp"),
-                      box.compile("implementation.cpp", "-DPORTHOLE_SECOND_TIME"))
+                      copied(box, box.compile("implementation.cpp")))
 
 
 def mixed_modes(box):
@@ -353,10 +380,14 @@ def versions(box):
             raise Failure(f"{place} says {found}, version.hpp says {version}")
 
 
-def example(path, *flags):
+def program(path, *flags):
+    """A program of examples/ or bench/, all of it in one file."""
     text = path.read_text(encoding="utf-8")
-    return lambda box: box.accepts(text, "-Wall", "-Wextra", "-Wconversion", *flags,
-                                   include=SINGLE)
+    if DEFINE.strip() not in text:
+        return accepted(text, *flags, f"-I{path.parent}", include=SINGLE)
+    # Its own #include then finds the header read already; Meson and CMake build it as it is.
+    return lambda box: box.accepts(text, *box.with_implementation(*STRICT, *flags),
+                                   f"-I{path.parent}", include=SINGLE)
 
 
 def checks(full):
@@ -365,11 +396,8 @@ def checks(full):
         yield f"self-contained: {header}", self_contained(header, "c++17")
         yield (f"self-contained, header-only, no exceptions, C++20: {header}",
                self_contained(header, "c++20", *HEADER_ONLY, *PLAIN))
-        if full:
-            yield (f"self-contained, no exceptions: {header}",
-                   self_contained(header, "c++17", *PLAIN))
-            yield (f"self-contained, header-only: {header}",
-                   self_contained(header, "c++17", *HEADER_ONLY))
+    for name, flags in (("no exceptions", PLAIN), ("header-only", HEADER_ONLY)):
+        yield f"all headers, {name}", self_contained("porthole.hpp", "c++17", *flags)
     yield "hostile macros: declarations", hostile_declarations
     yield "hostile macros: implementation", hostile_implementation
     yield "hostile macros: windows.h itself", real_windows_header
@@ -405,9 +433,20 @@ def checks(full):
         yield ("implementation: header-only, no exceptions, NDEBUG",
                accepted(WHOLE, *HEADER_ONLY, *PLAIN, "-DNDEBUG"))
     for path in sorted((ROOT / "examples").glob("*.cpp")):
-        yield f"example, single header: {path.name}", example(path)
+        yield f"example, single header: {path.name}", program(path)
         if full or path.name == "hello.cpp":
-            yield f"example, single header, no exceptions: {path.name}", example(path, *PLAIN)
+            yield f"example, single header, no exceptions: {path.name}", program(path, *PLAIN)
+    for path in sorted((ROOT / "bench").glob("*.cpp")):
+        yield f"bench, single header: {path.name}", program(path)
+
+
+def outcome(box, check):
+    """Why a check failed, or None."""
+    try:
+        check(box)
+    except (Failure, OSError, TypeError, subprocess.SubprocessError) as failure:
+        return failure
+    return None
 
 
 def main():
@@ -415,24 +454,21 @@ def main():
     parser.add_argument("--cxx", default="c++", help="the compiler")
     parser.add_argument("--nm", default=shutil.which("nm") or "nm")
     parser.add_argument("--full", action="store_true", help="the slow variants too")
-    parser.add_argument("--part", default="1/1", help="i/n: every n-th check, from the i-th on")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="checks at a time")
     parser.add_argument("--only", default="", help="a regular expression; the checks it finds")
     arguments = parser.parse_args()
-    part, parts = (int(number) for number in arguments.part.split("/"))
     passed = failed = 0
-    with tempfile.TemporaryDirectory(prefix="porthole compile ") as directory:
+    with tempfile.TemporaryDirectory(prefix="porthole compile ") as directory, \
+            concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         box = Toolbox(arguments, directory)
-        chosen = [check for index, check in enumerate(checks(arguments.full))
-                  if index % parts == part - 1 and re.search(arguments.only, check[0])]
-        for name, check in chosen:
-            try:
-                check(box)
-            except (Failure, OSError, TypeError, subprocess.SubprocessError) as failure:
-                failed += 1
-                print(f"FAIL  {name}\n{failure}", flush=True)
-            else:
+        chosen = [check for check in checks(arguments.full) if re.search(arguments.only, check[0])]
+        for (name, _), problem in zip(chosen, pool.map(lambda one: outcome(box, one[1]), chosen)):
+            if problem is None:
                 passed += 1
                 print(f"ok    {name}", flush=True)
+            else:
+                failed += 1
+                print(f"FAIL  {name}\n{problem}", flush=True)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

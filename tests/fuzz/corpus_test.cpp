@@ -10,9 +10,12 @@
 #include "fuzz/fields_out.hpp"
 #include "fuzz/form.hpp"
 #include "fuzz/host.hpp"
+#include "fuzz/multipart.hpp"
 #include "fuzz/parser.hpp"
 #include "fuzz/server.hpp"
 #include "fuzz/target.hpp"
+#include "fuzz/websocket_frame.hpp"
+#include "fuzz/websocket_session.hpp"
 
 #include "support/test.hpp"
 
@@ -92,6 +95,10 @@ TEST_CASE("corpus: forms are decoded once (WHATWG URL 5.1)") {
     replay("form", porthole_fuzz::fuzz_form);
 }
 
+TEST_CASE("corpus: forms with files are the same however they are cut (RFC 7578)") {
+    replay("multipart", porthole_fuzz::fuzz_multipart);
+}
+
 TEST_CASE("corpus: the guard lets in whom its rules let in") {
     replay("host", porthole_fuzz::fuzz_host);
 }
@@ -102,4 +109,12 @@ TEST_CASE("corpus: dates are the time they were written from (RFC 9110 5.6.7)") 
 
 TEST_CASE("corpus: a whole server keeps its rules") {
     replay("server", porthole_fuzz::fuzz_server);
+}
+
+TEST_CASE("corpus: WebSocket frames are read as they are written (RFC 6455 5.2)") {
+    replay("websocket_frame", porthole_fuzz::fuzz_websocket_frame);
+}
+
+TEST_CASE("corpus: a WebSocket session is the same however it is cut (RFC 6455)") {
+    replay("websocket_session", porthole_fuzz::fuzz_websocket_session);
 }
