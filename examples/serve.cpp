@@ -8,6 +8,7 @@
 //     --listing     show directories that have no index.html
 //     --spa         answer unknown pages with index.html, for single-page applications
 //     --dotfiles    serve names that begin with a dot, too
+//     --cgi DIR     run the programs of that folder below /cgi-bin/
 //
 // It prints each request. In a program with a main loop the mount is the same; only run() becomes a
 // tick() in each frame.
@@ -25,6 +26,7 @@ namespace {
 
 struct Arguments {
     std::string directory;
+    std::string programs;
     std::uint16_t port = 8080;
     bool is_quiet = false;
     porthole::FilesOptions files;
@@ -46,6 +48,8 @@ bool read_arguments(int argc, char** argv, Arguments& arguments) {
             arguments.files.dotfiles();
         } else if (argument == "--quiet") {
             arguments.is_quiet = true;
+        } else if (argument == "--cgi" && i + 1 < argc) {
+            arguments.programs = argv[++i];
         } else if (argument == "--port" && i + 1 < argc) {
             if (!read_port(argv[++i], arguments.port)) {
                 return false;
@@ -65,7 +69,8 @@ int main(int argc, char** argv) {
     Arguments arguments;
     if (!read_arguments(argc, argv, arguments)) {
         std::fprintf(
-            stderr, "usage: serve DIR [--port N] [--listing] [--spa] [--dotfiles] [--quiet]\n");
+            stderr, "usage: serve DIR [--port N] [--listing] [--spa] [--dotfiles] [--cgi DIR] "
+                    "[--quiet]\n");
         return 2;
     }
 
@@ -77,7 +82,21 @@ int main(int argc, char** argv) {
             std::fputs(line.c_str(), stdout);
         };
     }
+    options.log = [](const porthole::LogEvent& event) {
+        if (event.level >= porthole::LogLevel::warning) {
+            std::fprintf(
+                stderr, "%.*s\n", static_cast<int>(event.sentence.size()), event.sentence.data());
+        }
+    };
     porthole::Server server(options);
+    if (!arguments.programs.empty()) {
+        porthole::CgiOptions cgi;
+        cgi.index({"index.cgi", "index.sh", "index.py"});
+        if (auto error = server.mount("/cgi-bin", porthole::cgi(arguments.programs, cgi))) {
+            std::fprintf(stderr, "%s\n", error.message().c_str());
+            return 1;
+        }
+    }
     if (auto error = server.mount("/", porthole::files(arguments.directory, arguments.files))) {
         std::fprintf(stderr, "%s\n", error.message().c_str());
         return 1;

@@ -23,6 +23,19 @@
 #define PORTHOLE_WITH_ZLIB 0
 #endif
 
+// What a program does not need can be left out, so that it compiles sooner: each of these may be
+// defined as 0 beforehand. Files of one program may differ in it, as long as the one with the
+// implementation has all that the others use.
+#ifndef PORTHOLE_WITH_LIVE
+#define PORTHOLE_WITH_LIVE 1 // uploads, channels, WebSocket
+#endif
+#ifndef PORTHOLE_WITH_FILES
+#define PORTHOLE_WITH_FILES 1 // static files; together with LIVE also baked-in assets
+#endif
+#ifndef PORTHOLE_WITH_CGI
+#define PORTHOLE_WITH_CGI 1 // CGI, FastCGI and SCGI
+#endif
+
 // The order is the table's own:
 // clang-format off
 
@@ -48,15 +61,19 @@
 #include "porthole/os/endpoint.hpp"
 #include "porthole/os/socket.hpp"
 #include "porthole/os/file.hpp"
-#include "porthole/os/output_file.hpp"
 #include "porthole/os/listener.hpp"
 #include "porthole/os/connector.hpp"
 #include "porthole/os/poller.hpp"
 #include "porthole/os/waker.hpp"
 #include "porthole/os/random.hpp"
 #include "porthole/os/transport.hpp"
+#if PORTHOLE_WITH_LIVE
+#include "porthole/os/output_file.hpp"
+#endif
+#if PORTHOLE_WITH_CGI
 #include "porthole/os/process.hpp"
 #include "porthole/os/scratch_file.hpp"
+#endif
 
 // http: pure functions over bytes
 #include "porthole/http/method.hpp"
@@ -74,10 +91,15 @@
 #include "porthole/http/chunked.hpp"
 #include "porthole/http/body.hpp"
 #include "porthole/http/request.hpp"
-#include "porthole/http/multipart.hpp"
 #include "porthole/http/response.hpp"
 #include "porthole/http/server_sent_event.hpp"
 #include "porthole/http/serializer.hpp"
+#if PORTHOLE_WITH_LIVE
+#include "porthole/http/multipart.hpp"
+#endif
+#if PORTHOLE_WITH_CGI
+#include "porthole/http/cgi_head.hpp"
+#endif
 
 // server: routes, connections, and the tick
 #include "porthole/server/guard.hpp"
@@ -96,17 +118,11 @@
 
 // ext: what stands alone on top
 #include "porthole/ext/access_log.hpp"
-#include "porthole/ext/asset.hpp"
-#include "porthole/ext/assets.hpp"
+#include "porthole/ext/files_path.hpp"
+#include "porthole/ext/testing.hpp"
+#if PORTHOLE_WITH_LIVE
 #include "porthole/ext/channel.hpp"
 #include "porthole/ext/channel_websocket.hpp"
-#include "porthole/ext/files.hpp"
-#include "porthole/ext/files_cache.hpp"
-#include "porthole/ext/files_listing.hpp"
-#include "porthole/ext/files_mount.hpp"
-#include "porthole/ext/files_path.hpp"
-#include "porthole/ext/files_source.hpp"
-#include "porthole/ext/testing.hpp"
 #include "porthole/ext/uploads.hpp"
 #include "porthole/ext/websocket.hpp"
 #include "porthole/ext/websocket_client.hpp"
@@ -115,6 +131,27 @@
 #include "porthole/ext/websocket_handshake.hpp"
 #include "porthole/ext/websocket_outbox.hpp"
 #include "porthole/ext/websocket_session.hpp"
+#endif
+#if PORTHOLE_WITH_FILES
+#include "porthole/ext/files.hpp"
+#include "porthole/ext/files_cache.hpp"
+#include "porthole/ext/files_listing.hpp"
+#include "porthole/ext/files_mount.hpp"
+#include "porthole/ext/files_source.hpp"
+#endif
+#if PORTHOLE_WITH_LIVE && PORTHOLE_WITH_FILES
+#include "porthole/ext/asset.hpp"
+#include "porthole/ext/assets.hpp"
+#endif
+#if PORTHOLE_WITH_CGI
+#include "porthole/ext/cgi.hpp"
+#include "porthole/ext/cgi_environment.hpp"
+#include "porthole/ext/cgi_gate.hpp"
+#include "porthole/ext/cgi_log.hpp"
+#include "porthole/ext/cgi_mount.hpp"
+#include "porthole/ext/cgi_run.hpp"
+#include "porthole/ext/cgi_spool.hpp"
+#endif
 
 #endif // PORTHOLE_HPP
 
@@ -153,15 +190,19 @@
 #include "porthole/os/send_file_other.inl"
 #include "porthole/os/file_posix.inl"
 #include "porthole/os/file_windows.inl"
+#if PORTHOLE_WITH_LIVE
 #include "porthole/os/output_file.inl"
 #include "porthole/os/output_file_posix.inl"
 #include "porthole/os/output_file_windows.inl"
+#endif
+#if PORTHOLE_WITH_CGI
 #include "porthole/os/spawn_posix.inl"
 #include "porthole/os/spawn_windows.inl"
 #include "porthole/os/process_posix.inl"
 #include "porthole/os/process_windows.inl"
 #include "porthole/os/scratch_file_posix.inl"
 #include "porthole/os/scratch_file_windows.inl"
+#endif
 
 #include "porthole/http/method.inl"
 #include "porthole/http/status.inl"
@@ -178,10 +219,15 @@
 #include "porthole/http/response_parser.inl"
 #include "porthole/http/chunked.inl"
 #include "porthole/http/request.inl"
-#include "porthole/http/multipart.inl"
 #include "porthole/http/response.inl"
 #include "porthole/http/serializer.inl"
 #include "porthole/http/server_sent_event.inl"
+#if PORTHOLE_WITH_LIVE
+#include "porthole/http/multipart.inl"
+#endif
+#if PORTHOLE_WITH_CGI
+#include "porthole/http/cgi_head.inl"
+#endif
 
 #include "porthole/server/guard.inl"
 #include "porthole/server/router.inl"
@@ -202,18 +248,12 @@
 #include "porthole/server/server.inl"
 
 #include "porthole/ext/access_log.inl"
+#include "porthole/ext/files_path.inl"
+#include "porthole/ext/testing.inl"
+#if PORTHOLE_WITH_LIVE
 #include "porthole/ext/channel_store.inl"
 #include "porthole/ext/channel_subscription.inl"
 #include "porthole/ext/channel_source.inl"
-#include "porthole/ext/files_path.inl"
-#include "porthole/ext/files_cache.inl"
-#include "porthole/ext/files_source.inl"
-#include "porthole/ext/files_listing.inl"
-#include "porthole/ext/files_answer.inl"
-#include "porthole/ext/files.inl"
-#include "porthole/ext/assets.inl"
-#include "porthole/ext/assets_disk.inl"
-#include "porthole/ext/testing.inl"
 #include "porthole/ext/uploads.inl"
 #include "porthole/ext/websocket_deflate.inl"
 #include "porthole/ext/websocket_frame.inl"
@@ -228,6 +268,27 @@
 #include "porthole/ext/websocket_deflate_zlib.inl"
 #else
 #include "porthole/ext/websocket_deflate_none.inl"
+#endif
+#endif
+#if PORTHOLE_WITH_FILES
+#include "porthole/ext/files_cache.inl"
+#include "porthole/ext/files_source.inl"
+#include "porthole/ext/files_listing.inl"
+#include "porthole/ext/files_answer.inl"
+#include "porthole/ext/files.inl"
+#endif
+#if PORTHOLE_WITH_LIVE && PORTHOLE_WITH_FILES
+#include "porthole/ext/assets.inl"
+#include "porthole/ext/assets_disk.inl"
+#endif
+#if PORTHOLE_WITH_CGI
+#include "porthole/ext/cgi_environment.inl"
+#include "porthole/ext/cgi_log.inl"
+#include "porthole/ext/cgi_spool.inl"
+#include "porthole/ext/cgi_gate.inl"
+#include "porthole/ext/cgi_run_output.inl"
+#include "porthole/ext/cgi_run.inl"
+#include "porthole/ext/cgi.inl"
 #endif
 
 // clang-format on

@@ -25,6 +25,19 @@
 #define PORTHOLE_WITH_ZLIB 0
 #endif
 
+// What a program does not need can be left out, so that it compiles sooner: each of these may be
+// defined as 0 beforehand. Files of one program may differ in it, as long as the one with the
+// implementation has all that the others use.
+#ifndef PORTHOLE_WITH_LIVE
+#define PORTHOLE_WITH_LIVE 1 // uploads, channels, WebSocket
+#endif
+#ifndef PORTHOLE_WITH_FILES
+#define PORTHOLE_WITH_FILES 1 // static files; together with LIVE also baked-in assets
+#endif
+#ifndef PORTHOLE_WITH_CGI
+#define PORTHOLE_WITH_CGI 1 // CGI, FastCGI and SCGI
+#endif
+
 // The order is the table's own:
 // clang-format off
 
@@ -1171,83 +1184,6 @@ inline constexpr int max_followed_links = 40;
 
 PORTHOLE_NAMESPACE_END
 
-// porthole/os/output_file.hpp
-
-// A file that is written beside its target under a name of its own, and takes the target's name
-// when it is complete: nobody ever sees half of it, and what fails leaves nothing behind. The
-// platforms differ in output_file_posix.inl and output_file_windows.inl only. Paths are UTF-8.
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-/// How a step of writing a file ended.
-enum class OutputResult : unsigned char {
-    ok,
-    no_space,       ///< the disk, the quota, or what this process may write, is used up
-    not_found,      ///< the target's directory is not there, or its path names no file
-    denied,         ///< there, and this process may not write into it
-    already_exists, ///< a directory of the target's name, or a file that was to be kept
-    exhausted,      ///< no descriptor or memory left
-    failed,         ///< anything else; system_code() tells
-};
-
-/// Discards itself unless it was committed. No call waits for the disk, but for what the system
-/// itself makes a writer wait.
-class OutputFile {
-public:
-    OutputFile();
-    OutputFile(OutputFile&& other) noexcept;
-    OutputFile& operator=(OutputFile&& other) noexcept;
-    OutputFile(const OutputFile&) = delete;
-    OutputFile& operator=(const OutputFile&) = delete;
-    ~OutputFile();
-
-    /// Creates the file beside `target`. The target's directory is looked up once: commit() finds
-    /// it though the program has changed its working directory since. `may_replace` false: an
-    /// existing target is already_exists, here and in commit().
-    OutputResult open(std::string_view target, bool may_replace = true);
-    bool is_open() const noexcept { return state_ != nullptr; }
-
-    /// So many bytes are to come: no_space when there is no room for them now. The room is taken
-    /// in steps, ahead of the writing, where that is cheap.
-    OutputResult announce(std::uint64_t bytes) noexcept;
-    /// All of `bytes`, or a reason. After a reason only discard() makes sense.
-    OutputResult write(std::string_view bytes) noexcept;
-    /// Starts to bring to the disk, in the background, what has been written since the last call,
-    /// and gives up the memory of what was written long before. Otherwise the system collects
-    /// gigabytes, and then makes one write() wait for them. To be called about once in
-    /// `write_behind_bytes`.
-    void write_behind() noexcept;
-    static constexpr std::uint64_t write_behind_bytes = 1024 * 1024;
-
-    /// Gives the file its target's name, in place of what had it. The bytes are as safe as those
-    /// of any file that was just written: the system brings them to the disk when it likes.
-    /// `has_replaced` tells whether there was such a file before.
-    OutputResult commit(bool& has_replaced) noexcept;
-    /// Removes the file and frees what it holds, all in one call: for a large file, on many file
-    /// systems, that takes a long time.
-    void discard() noexcept;
-    /// The same in steps: removes the name at the first call, and frees a bounded amount in each.
-    /// False when there is more to free.
-    bool discard_step() noexcept;
-
-    std::uint64_t size() const noexcept;
-    /// What the system said when something was not ok; 0 when it was not asked.
-    int system_code() const noexcept { return system_code_; }
-
-private:
-    struct State;
-    OutputResult keep(int code) noexcept;
-
-    std::unique_ptr<State> state_;
-    int system_code_ = 0;
-};
-
-} // namespace detail
-
-PORTHOLE_NAMESPACE_END
-
 // porthole/os/listener.hpp
 
 // Sockets that accept connections, and the plan that turns one listen(host, port) into all of them:
@@ -1605,6 +1541,86 @@ private:
 };
 
 PORTHOLE_NAMESPACE_END
+#if PORTHOLE_WITH_LIVE
+
+// porthole/os/output_file.hpp
+
+// A file that is written beside its target under a name of its own, and takes the target's name
+// when it is complete: nobody ever sees half of it, and what fails leaves nothing behind. The
+// platforms differ in output_file_posix.inl and output_file_windows.inl only. Paths are UTF-8.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// How a step of writing a file ended.
+enum class OutputResult : unsigned char {
+    ok,
+    no_space,       ///< the disk, the quota, or what this process may write, is used up
+    not_found,      ///< the target's directory is not there, or its path names no file
+    denied,         ///< there, and this process may not write into it
+    already_exists, ///< a directory of the target's name, or a file that was to be kept
+    exhausted,      ///< no descriptor or memory left
+    failed,         ///< anything else; system_code() tells
+};
+
+/// Discards itself unless it was committed. No call waits for the disk, but for what the system
+/// itself makes a writer wait.
+class OutputFile {
+public:
+    OutputFile();
+    OutputFile(OutputFile&& other) noexcept;
+    OutputFile& operator=(OutputFile&& other) noexcept;
+    OutputFile(const OutputFile&) = delete;
+    OutputFile& operator=(const OutputFile&) = delete;
+    ~OutputFile();
+
+    /// Creates the file beside `target`. The target's directory is looked up once: commit() finds
+    /// it though the program has changed its working directory since. `may_replace` false: an
+    /// existing target is already_exists, here and in commit().
+    OutputResult open(std::string_view target, bool may_replace = true);
+    bool is_open() const noexcept { return state_ != nullptr; }
+
+    /// So many bytes are to come: no_space when there is no room for them now. The room is taken
+    /// in steps, ahead of the writing, where that is cheap.
+    OutputResult announce(std::uint64_t bytes) noexcept;
+    /// All of `bytes`, or a reason. After a reason only discard() makes sense.
+    OutputResult write(std::string_view bytes) noexcept;
+    /// Starts to bring to the disk, in the background, what has been written since the last call,
+    /// and gives up the memory of what was written long before. Otherwise the system collects
+    /// gigabytes, and then makes one write() wait for them. To be called about once in
+    /// `write_behind_bytes`.
+    void write_behind() noexcept;
+    static constexpr std::uint64_t write_behind_bytes = 1024 * 1024;
+
+    /// Gives the file its target's name, in place of what had it. The bytes are as safe as those
+    /// of any file that was just written: the system brings them to the disk when it likes.
+    /// `has_replaced` tells whether there was such a file before.
+    OutputResult commit(bool& has_replaced) noexcept;
+    /// Removes the file and frees what it holds, all in one call: for a large file, on many file
+    /// systems, that takes a long time.
+    void discard() noexcept;
+    /// The same in steps: removes the name at the first call, and frees a bounded amount in each.
+    /// False when there is more to free.
+    bool discard_step() noexcept;
+
+    std::uint64_t size() const noexcept;
+    /// What the system said when something was not ok; 0 when it was not asked.
+    int system_code() const noexcept { return system_code_; }
+
+private:
+    struct State;
+    OutputResult keep(int code) noexcept;
+
+    std::unique_ptr<State> state_;
+    int system_code_ = 0;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+#endif
+#if PORTHOLE_WITH_CGI
 
 // porthole/os/process.hpp
 
@@ -1801,6 +1817,7 @@ std::string environment_variable(std::string_view name);
 } // namespace detail
 
 PORTHOLE_NAMESPACE_END
+#endif
 
 // http: pure functions over bytes
 
@@ -2657,172 +2674,6 @@ private:
 
 PORTHOLE_NAMESPACE_END
 
-// porthole/http/multipart.hpp
-
-// Forms with files: multipart/form-data (RFC 7578), which is a multipart body (RFC 2046 section
-// 5.1) whose parts have names. The parser takes bytes in any pieces and hands out content in
-// place; it copies nothing but the heads of parts. For a body that is there as a whole,
-// read_form_parts() is all that is needed.
-
-PORTHOLE_NAMESPACE_BEGIN
-
-/// What a form may hold. The size of the whole is bounded by the route's limit for its content.
-struct MultipartLimits {
-    /// Past it: 413.
-    std::size_t max_parts = 100;
-    /// The field lines of a part with their line ends, and the empty line. Past it: 431.
-    std::size_t max_part_head_bytes = 8 * 1024;
-    /// Field lines of a part. Past it: 431.
-    std::size_t max_part_fields = 20;
-    /// A part's name, and a file's name, each, decoded. Past it: 431.
-    std::size_t max_name_bytes = 1024;
-    /// The content of one part. Past it: 413.
-    std::uint64_t max_part_bytes = UINT64_MAX;
-    /// The content of all parts together that are collected in memory. Past it: 413.
-    std::size_t max_collected_bytes = 1024 * 1024;
-    /// What stands before the first part, and behind the last, and means nothing. Past it: 400.
-    std::size_t max_preamble_bytes = 4 * 1024;
-    std::size_t max_epilogue_bytes = 4 * 1024;
-};
-
-/// Everything that makes a form unreadable, one sentence each.
-enum class MultipartFault : unsigned char {
-    none,
-    not_a_form,
-    bad_boundary,
-    preamble_too_long,
-    bad_delimiter,
-    bad_part_field,
-    bad_disposition,
-    part_head_too_large,
-    too_many_part_fields,
-    name_too_long,
-    too_many_parts,
-    part_too_large,
-    collected_too_large,
-    epilogue_too_long,
-    incomplete,
-};
-
-/// The status that answers a fault: 400, 413, 415 or 431.
-int status_of(MultipartFault fault) noexcept;
-/// The sentence that says what is wrong; those about a limit name the field of MultipartLimits.
-std::string_view describe(MultipartFault fault) noexcept;
-
-/// What is said of a part ahead of its content. Names are as the client sent them, with the escapes
-/// of browsers undone: any bytes, line ends included.
-struct FormPartHead {
-    std::string_view name;
-    /// Present for files, and may be empty: a file input without a file. It is the client's word,
-    /// never a path to open (RFC 7578 section 4.2).
-    std::optional<std::string_view> file_name;
-    /// "text/plain" when the part does not say (RFC 7578 section 4.4).
-    std::string_view content_type = "text/plain";
-    /// All field lines of the part.
-    Fields fields;
-};
-
-/// A part of a form that is there as a whole; see FormPartHead.
-struct FormPart {
-    std::string name;
-    std::optional<std::string> file_name;
-    std::string content_type;
-    std::string_view content; ///< a view into what it was read from
-};
-
-/// The parts of a request's collected body, valid until the handler returns. Nothing when it is no
-/// form, or a malformed one.
-std::optional<std::vector<FormPart>>
-read_form_parts(const Request& request, const MultipartLimits& limits = {});
-/// The same for any bytes, with their Content-Type. `fault` tells what is wrong with them.
-std::optional<std::vector<FormPart>> read_form_parts(
-    std::string_view content_type, std::string_view content, const MultipartLimits& limits,
-    MultipartFault& fault);
-
-namespace detail {
-
-/// The boundary that a Content-Type of multipart/form-data names (RFC 2046 section 5.1.1).
-MultipartFault read_boundary(std::string_view content_type, std::string_view& boundary);
-/// Of a request, which must have one Content-Type.
-MultipartFault read_boundary(const Request& request, std::string_view& boundary);
-
-enum class MultipartEvent : unsigned char {
-    need_more,  ///< all bytes are consumed
-    part_begin, ///< part() is the new one
-    data,       ///< data() is the next piece of the part's content, never empty
-    part_end,
-    failed, ///< fault() says why; stays so
-};
-
-class MultipartParser {
-public:
-    /// A boundary of read_boundary().
-    MultipartParser(std::string_view boundary, const MultipartLimits& limits);
-    MultipartParser(const MultipartParser&) = delete; // part() points into itself
-    MultipartParser& operator=(const MultipartParser&) = delete;
-
-    /// One step: takes some of `bytes`, says how many in `consumed`, and what they were. To be
-    /// called with what is left until it is need_more, then with what arrives next.
-    MultipartEvent parse(std::string_view bytes, std::size_t& consumed);
-    /// No more bytes will come: the form is complete unless there is a fault.
-    MultipartFault finish() noexcept;
-
-    /// From part_begin until the next one.
-    const FormPartHead& part() const noexcept { return part_; }
-    /// Valid until the next parse(): a view into the bytes, or, for what looked like the beginning
-    /// of a delimiter and was none, into the parser.
-    std::string_view data() const noexcept { return data_; }
-    MultipartFault fault() const noexcept { return fault_; }
-
-private:
-    enum class State : unsigned char {
-        preamble,
-        delimiter_end, ///< a delimiter has been read, and what kind it is comes next
-        delimiter_dash,
-        delimiter_padding,
-        delimiter_line_feed,
-        head,
-        content,
-        close_end, ///< the last delimiter has been read
-        close_line_feed,
-        epilogue,
-        over_limit, ///< the part's last byte that is allowed has been handed out
-        failed,
-    };
-
-    MultipartLimits limits_;
-    State state_ = State::preamble;
-    MultipartFault fault_ = MultipartFault::none;
-    std::string delimiter_;   ///< "\r\n--" and the boundary
-    std::size_t matched_ = 0; ///< of it, at the end of what has been consumed
-    std::size_t unsent_ = 0;  ///< of matched_: a line end that is no part of the content
-    bool is_in_part_ = false; ///< part_begin has been said, and part_end has not
-    bool is_head_begun_ = false;
-    std::size_t parts_ = 0;
-    std::uint64_t counted_ = 0; ///< bytes of the content, the preamble or the epilogue
-    std::string head_;          ///< what part_.fields points into
-    std::string names_;         ///< what part_.name and part_.file_name point into
-    FormPartHead part_;
-    std::string_view data_;
-
-    MultipartEvent step(std::string_view rest, std::size_t& taken);
-    MultipartEvent search(std::string_view rest, std::size_t& taken);
-    MultipartEvent go_on_matching(std::string_view rest, std::size_t& taken);
-    MultipartEvent give(std::string_view piece);
-    MultipartEvent read_delimiter_end(char c);
-    MultipartEvent read_head(std::string_view rest, std::size_t& taken);
-    MultipartEvent skip_epilogue(std::string_view rest, std::size_t& taken);
-    MultipartEvent end_part(State next) noexcept;
-    MultipartEvent begin_part();
-    MultipartFault split_head();
-    MultipartFault read_names(std::string_view disposition);
-    MultipartEvent fail(MultipartFault fault) noexcept;
-};
-
-} // namespace detail
-
-PORTHOLE_NAMESPACE_END
-
 // porthole/http/response.hpp
 
 // What a handler fills in. Fields are checked and kept as they will be sent, so that this is the
@@ -3034,6 +2885,292 @@ bool write_head(
 } // namespace detail
 
 PORTHOLE_NAMESPACE_END
+#if PORTHOLE_WITH_LIVE
+
+// porthole/http/multipart.hpp
+
+// Forms with files: multipart/form-data (RFC 7578), which is a multipart body (RFC 2046 section
+// 5.1) whose parts have names. The parser takes bytes in any pieces and hands out content in
+// place; it copies nothing but the heads of parts. For a body that is there as a whole,
+// read_form_parts() is all that is needed.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// What a form may hold. The size of the whole is bounded by the route's limit for its content.
+struct MultipartLimits {
+    /// Past it: 413.
+    std::size_t max_parts = 100;
+    /// The field lines of a part with their line ends, and the empty line. Past it: 431.
+    std::size_t max_part_head_bytes = 8 * 1024;
+    /// Field lines of a part. Past it: 431.
+    std::size_t max_part_fields = 20;
+    /// A part's name, and a file's name, each, decoded. Past it: 431.
+    std::size_t max_name_bytes = 1024;
+    /// The content of one part. Past it: 413.
+    std::uint64_t max_part_bytes = UINT64_MAX;
+    /// The content of all parts together that are collected in memory. Past it: 413.
+    std::size_t max_collected_bytes = 1024 * 1024;
+    /// What stands before the first part, and behind the last, and means nothing. Past it: 400.
+    std::size_t max_preamble_bytes = 4 * 1024;
+    std::size_t max_epilogue_bytes = 4 * 1024;
+};
+
+/// Everything that makes a form unreadable, one sentence each.
+enum class MultipartFault : unsigned char {
+    none,
+    not_a_form,
+    bad_boundary,
+    preamble_too_long,
+    bad_delimiter,
+    bad_part_field,
+    bad_disposition,
+    part_head_too_large,
+    too_many_part_fields,
+    name_too_long,
+    too_many_parts,
+    part_too_large,
+    collected_too_large,
+    epilogue_too_long,
+    incomplete,
+};
+
+/// The status that answers a fault: 400, 413, 415 or 431.
+int status_of(MultipartFault fault) noexcept;
+/// The sentence that says what is wrong; those about a limit name the field of MultipartLimits.
+std::string_view describe(MultipartFault fault) noexcept;
+
+/// What is said of a part ahead of its content. Names are as the client sent them, with the escapes
+/// of browsers undone: any bytes, line ends included.
+struct FormPartHead {
+    std::string_view name;
+    /// Present for files, and may be empty: a file input without a file. It is the client's word,
+    /// never a path to open (RFC 7578 section 4.2).
+    std::optional<std::string_view> file_name;
+    /// "text/plain" when the part does not say (RFC 7578 section 4.4).
+    std::string_view content_type = "text/plain";
+    /// All field lines of the part.
+    Fields fields;
+};
+
+/// A part of a form that is there as a whole; see FormPartHead.
+struct FormPart {
+    std::string name;
+    std::optional<std::string> file_name;
+    std::string content_type;
+    std::string_view content; ///< a view into what it was read from
+};
+
+/// The parts of a request's collected body, valid until the handler returns. Nothing when it is no
+/// form, or a malformed one.
+std::optional<std::vector<FormPart>>
+read_form_parts(const Request& request, const MultipartLimits& limits = {});
+/// The same for any bytes, with their Content-Type. `fault` tells what is wrong with them.
+std::optional<std::vector<FormPart>> read_form_parts(
+    std::string_view content_type, std::string_view content, const MultipartLimits& limits,
+    MultipartFault& fault);
+
+namespace detail {
+
+/// The boundary that a Content-Type of multipart/form-data names (RFC 2046 section 5.1.1).
+MultipartFault read_boundary(std::string_view content_type, std::string_view& boundary);
+/// Of a request, which must have one Content-Type.
+MultipartFault read_boundary(const Request& request, std::string_view& boundary);
+
+enum class MultipartEvent : unsigned char {
+    need_more,  ///< all bytes are consumed
+    part_begin, ///< part() is the new one
+    data,       ///< data() is the next piece of the part's content, never empty
+    part_end,
+    failed, ///< fault() says why; stays so
+};
+
+class MultipartParser {
+public:
+    /// A boundary of read_boundary().
+    MultipartParser(std::string_view boundary, const MultipartLimits& limits);
+    MultipartParser(const MultipartParser&) = delete; // part() points into itself
+    MultipartParser& operator=(const MultipartParser&) = delete;
+
+    /// One step: takes some of `bytes`, says how many in `consumed`, and what they were. To be
+    /// called with what is left until it is need_more, then with what arrives next.
+    MultipartEvent parse(std::string_view bytes, std::size_t& consumed);
+    /// No more bytes will come: the form is complete unless there is a fault.
+    MultipartFault finish() noexcept;
+
+    /// From part_begin until the next one.
+    const FormPartHead& part() const noexcept { return part_; }
+    /// Valid until the next parse(): a view into the bytes, or, for what looked like the beginning
+    /// of a delimiter and was none, into the parser.
+    std::string_view data() const noexcept { return data_; }
+    MultipartFault fault() const noexcept { return fault_; }
+
+private:
+    enum class State : unsigned char {
+        preamble,
+        delimiter_end, ///< a delimiter has been read, and what kind it is comes next
+        delimiter_dash,
+        delimiter_padding,
+        delimiter_line_feed,
+        head,
+        content,
+        close_end, ///< the last delimiter has been read
+        close_line_feed,
+        epilogue,
+        over_limit, ///< the part's last byte that is allowed has been handed out
+        failed,
+    };
+
+    MultipartLimits limits_;
+    State state_ = State::preamble;
+    MultipartFault fault_ = MultipartFault::none;
+    std::string delimiter_;   ///< "\r\n--" and the boundary
+    std::size_t matched_ = 0; ///< of it, at the end of what has been consumed
+    std::size_t unsent_ = 0;  ///< of matched_: a line end that is no part of the content
+    bool is_in_part_ = false; ///< part_begin has been said, and part_end has not
+    bool is_head_begun_ = false;
+    std::size_t parts_ = 0;
+    std::uint64_t counted_ = 0; ///< bytes of the content, the preamble or the epilogue
+    std::string head_;          ///< what part_.fields points into
+    std::string names_;         ///< what part_.name and part_.file_name point into
+    FormPartHead part_;
+    std::string_view data_;
+
+    MultipartEvent step(std::string_view rest, std::size_t& taken);
+    MultipartEvent search(std::string_view rest, std::size_t& taken);
+    MultipartEvent go_on_matching(std::string_view rest, std::size_t& taken);
+    MultipartEvent give(std::string_view piece);
+    MultipartEvent read_delimiter_end(char c);
+    MultipartEvent read_head(std::string_view rest, std::size_t& taken);
+    MultipartEvent skip_epilogue(std::string_view rest, std::size_t& taken);
+    MultipartEvent end_part(State next) noexcept;
+    MultipartEvent begin_part();
+    MultipartFault split_head();
+    MultipartFault read_names(std::string_view disposition);
+    MultipartEvent fail(MultipartFault fault) noexcept;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+#endif
+#if PORTHOLE_WITH_CGI
+
+// porthole/http/cgi_head.hpp
+
+// The head of what a CGI program prints (RFC 3875 section 6), incrementally: Content-Type, Location
+// and Status decide what kind of answer it is, and the other fields go along with it. Programs end
+// their lines as they like, with LF or CRLF. Nothing here trusts them: what could not be sent is
+// either a fault of the whole or a field that is left out.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What is wrong with what a program prints.
+enum class CgiFault : unsigned char {
+    none,
+    empty,            ///< it ended without having printed anything
+    no_end,           ///< it ended within its head
+    too_long,         ///< no empty line within the bound
+    bad_line,         ///< a line that is no field
+    repeated_field,   ///< a second Content-Type, Location or Status
+    no_field,         ///< none of these three
+    bad_content_type, ///< empty, or with control characters
+    bad_location,     ///< empty, or with blanks or control characters
+    bad_status,       ///< not a number from 200 to 599
+    bad_status_line,  ///< NPH: the first line is none
+    coded_content,    ///< NPH: a transfer coding, which is the server's business
+    too_many_fields,
+};
+
+/// One sentence, for the log.
+std::string_view describe(CgiFault fault) noexcept;
+
+/// What kind of answer it is (RFC 3875 section 6.2).
+enum class CgiAnswer : unsigned char {
+    document,
+    local_redirect,  ///< the server answers as if the client had asked for `location`
+    client_redirect, ///< perhaps with a document
+};
+
+/// A line of the head, to be sent as it is.
+struct CgiField {
+    std::string_view name;
+    std::string_view value;
+};
+
+/// Views are into the bytes that parse() was given last.
+struct CgiHead {
+    CgiAnswer answer = CgiAnswer::document;
+    int status = 200;
+    std::string_view content_type; ///< empty when there is none
+    std::string_view location;     ///< without its own line in `fields`
+    /// What the program promises; not set when it promises two different things.
+    std::optional<std::uint64_t> content_length;
+    std::vector<CgiField> fields;   ///< the others, fit to be sent
+    std::size_t refused_fields = 0; ///< left out: control characters, or the server's own fields
+};
+
+class CgiHeadParser {
+public:
+    enum class State : unsigned char { need_more, complete, failed };
+    struct Options {
+        std::size_t max_bytes = 16 * 1024;
+        std::size_t max_fields = 100;
+        /// The program speaks HTTP by itself (RFC 3875 section 5): a status line comes first.
+        bool is_nph = false;
+    };
+
+    explicit CgiHeadParser(const Options& options) noexcept : options_(options) {}
+
+    /// Goes on with a head that begins at `bytes` and of which `bytes` is all that has come, what
+    /// earlier calls were given included. The bytes may lie elsewhere each time.
+    State parse(std::string_view bytes);
+    /// The program has finished: what is missing is a fault.
+    State finish(std::string_view bytes);
+    /// When complete.
+    const CgiHead& head() const noexcept { return head_; }
+    /// When complete: how many bytes it took, with its empty line.
+    std::size_t head_size() const noexcept { return line_begin_; }
+    /// When failed.
+    CgiFault fault() const noexcept { return fault_; }
+    /// When failed: the line that did it, as far as one did.
+    std::string_view bad_line(std::string_view bytes) const noexcept;
+
+private:
+    struct Line {
+        std::size_t at;
+        std::size_t name_size;
+        std::size_t value_at;
+        std::size_t value_size;
+    };
+
+    State fail(CgiFault fault) noexcept;
+    CgiFault take_line(std::string_view line);
+    CgiFault take_status_line(std::string_view line) noexcept;
+    CgiFault complete(std::string_view bytes);
+    CgiFault take_field(std::string_view name, std::string_view value);
+    CgiFault decide() noexcept;
+
+    Options options_;
+    State state_ = State::need_more;
+    CgiFault fault_ = CgiFault::none;
+    std::size_t line_begin_ = 0;
+    std::size_t scanned_ = 0;
+    bool has_status_line_ = false;
+    bool has_status_ = false;
+    bool has_type_ = false;
+    bool has_location_ = false;
+    bool has_conflict_ = false; ///< of lengths
+    int status_ = 200;
+    std::vector<Line> lines_;
+    CgiHead head_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+#endif
 
 // server: routes, connections, and the tick
 
@@ -3970,132 +4107,150 @@ void escape_for_log(std::string_view text, std::string& into);
 
 PORTHOLE_NAMESPACE_END
 
-// porthole/ext/asset.hpp
+// porthole/ext/files_path.hpp
 
-// What the build writes for each file that it bakes into a program. Generated sources include
-// nothing else of the library, so that a folder of a thousand files compiles in seconds; hence the
-// plain pointers. All of it is constant data: nothing runs before main() to set it up.
-
-PORTHOLE_NAMESPACE_BEGIN
-
-/// Bytes that live as long as the program.
-struct AssetBytes {
-    const void* data = nullptr; ///< null when there are none
-    std::size_t size = 0;
-};
-
-/// For how long a browser may keep a file.
-enum class AssetCaching : unsigned char {
-    by_name,    ///< for ever when its name holds a hash of its content, else as revalidate
-    revalidate, ///< `no-cache`: it asks each time, and mostly hears that nothing has changed
-    immutable,  ///< for ever: the name changes with the content
-};
-
-/// One file. Strings end with a zero byte.
-struct Asset {
-    const char* path;       ///< below the mount, decoded, beginning with '/'
-    const char* media_type; ///< null: by the path's extension, see media_type_of()
-    const char* etag;       ///< an opaque-tag without its quotes: a part of the content's SHA-256
-    AssetBytes plain;
-    AssetBytes gzip;   ///< the same content with `Content-Encoding: gzip`
-    AssetBytes brotli; ///< ... with `Content-Encoding: br`
-    AssetCaching caching;
-};
-
-/// All files of one folder.
-struct AssetTable {
-    const Asset* const* assets; ///< sorted by path, as bytes
-    std::size_t size;
-    /// The path of the asset that answers where there is none, for programs in the browser that
-    /// make up their own paths; null: 404.
-    const char* fallback;
-    /// The folder itself, for development: files are read from there as long as it exists. Null:
-    /// the baked bytes are served.
-    const char* directory;
-};
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/assets.hpp
-
-// Files that the build has baked into the program, with porthole_embed_assets() for CMake or
-// tools/embed_assets.py; docs/assets.md tells how. The generated header gives
-//
-//     server.mount("/", app_assets::bundle());
-//
-// Conditional requests, ranges and compressed copies; every byte is sent from where it lies in the
-// program. In development builds the same line reads the folder instead, and browsers reload their
-// page when a file in it has changed.
+// From a request's path to the name of a file, and what a name says about the file. Every rule
+// that refuses a path without asking the system stands here; all of it is pure.
 
 PORTHOLE_NAMESPACE_BEGIN
-
-/// Serves a table, which the generated bundle() hands over; it must live as long as the server.
-/// With AssetTable::directory the files are read from that folder when it can be opened.
-std::unique_ptr<Mount> assets(const AssetTable& table);
 
 namespace detail {
 
-/// Content that lies in constant memory, or parts of it with text in front of each.
-class MemorySource final : public BodySource {
-public:
-    struct Part {
-        std::string text;
-        std::string_view bytes;
-    };
-    explicit MemorySource(std::string_view bytes) { parts_.push_back({{}, bytes}); }
-    explicit MemorySource(std::vector<Part> parts) noexcept : parts_(std::move(parts)) {}
-
-    std::optional<std::uint64_t> size() const override;
-    std::optional<std::string_view> whole() const override;
-    Piece pull(char* into, std::size_t capacity) override;
-
-private:
-    std::vector<Part> parts_;
-    std::size_t at_ = 0;   ///< the part that is being sent
-    std::size_t sent_ = 0; ///< of its text and bytes together
+/// What there is to say about a path before any file is looked for.
+enum class PathVerdict : unsigned char {
+    fine,
+    malformed, ///< 400: no path that this library would ever make
+    hidden,    ///< 404: a name that is not served here
 };
 
-/// Serves the baked bytes.
-class AssetBundle final : public Mount {
-public:
-    explicit AssetBundle(const AssetTable& table) noexcept;
-    Error attach(Server& server) override;
-    void handle(const Request& request, Response& response) override;
-
-private:
-    const Asset* find(std::string_view path) const noexcept;
-    bool redirect_to_directory(const Request& request, Response& response) const;
-    void send(const Asset& asset, const Request& request, Response& response) const;
-    void
-    send_parts(const Asset& asset, const std::vector<ByteRange>& ranges, Response& response) const;
-
-    AssetTable table_;
+struct PathRules {
+    bool allows_dotfiles = false;
+    bool is_portable = false; ///< refuse what Windows would take for something else
 };
 
-/// Serves the folder that a table was made from, through files(), and tells pages to reload.
-class DiskAssets final : public Mount {
-public:
-    explicit DiskAssets(const AssetTable& table);
-    ~DiskAssets() override;
-    Error attach(Server& server) override;
-    void handle(const Request& request, Response& response) override;
+/// Longer paths are refused: what common systems take.
+inline constexpr std::size_t max_file_path = 4096;
 
-private:
-    struct Watch;
-    void add_script(const Request& request, Response& response) const;
-
-    AssetTable table_;
-    std::unique_ptr<Mount> files_;
-    AssetBundle baked_;
-    std::unique_ptr<Watch> watch_; ///< null when the folder is not there: baked_ answers
-};
-
-/// The path of a request for use in a Location or a page: encoded, and never of another origin.
-std::string encode_request_path(std::string_view path);
+/// Judges the raw target of a request: an encoded slash or backslash is refused wherever it
+/// stands, since decoding would move what it separates.
+PathVerdict check_raw_path(std::string_view target) noexcept;
+/// Judges a decoded path that begins with '/'. Empty parts, but for the last, dot segments,
+/// controls and backslashes are malformed.
+PathVerdict check_path(std::string_view path, const PathRules& rules) noexcept;
+/// True when Windows takes a name for what it says: no reserved characters or device names, no dot
+/// or space at its end, no short name of another one.
+bool is_portable_name(std::string_view name) noexcept;
+/// Behind the last dot of the last part, or empty. A dot in front begins no extension.
+std::string_view extension_of(std::string_view path) noexcept;
+/// True for names with a content hash as bundlers write it: "app.3f2a9c1b.js",
+/// "index-BcD3fG7h.css".
+bool has_hash_in_name(std::string_view path) noexcept;
 
 } // namespace detail
 
 PORTHOLE_NAMESPACE_END
+
+// porthole/ext/testing.hpp
+
+// For unit tests of a program's own routes: a client that talks to a server in memory, without
+// sockets, and, with a ManualClock, without waiting. Porthole's own tests use nothing else to
+// replay slow clients, splits at every byte and timeouts.
+//
+//     porthole::Server server;                       // with the program's routes
+//     porthole::testing::Client client(server);
+//     auto answer = client.get("/users/7");
+//     CHECK(answer.status == 200);
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace testing {
+
+/// An answer as the client saw it, in its own memory. `status` is 0 when there was none.
+struct Answer {
+    int status = 0;
+    std::string reason;
+    std::vector<std::pair<std::string, std::string>> fields;
+    std::string body; ///< without its transfer coding
+
+    /// The first value of that name, in any case; empty when there is none.
+    std::string_view header(std::string_view name) const noexcept;
+    bool has_header(std::string_view name) const noexcept;
+};
+
+using FieldList = std::vector<std::pair<std::string_view, std::string_view>>;
+
+/// What read_answer() made of the bytes; `size` is how many of them the answer took.
+struct AnswerReading {
+    detail::ParseStatus status = detail::ParseStatus::need_more;
+    std::size_t size = 0;
+};
+/// Reads one whole answer from the front of `bytes`. `is_head`: the request was HEAD. `has_ended`:
+/// nothing more will come, which ends an answer without a length.
+AnswerReading read_answer(std::string_view bytes, bool is_head, bool has_ended, Answer& answer);
+/// A request's bytes, with Host: localhost and Content-Length unless `fields` has them.
+std::string write_request(
+    std::string_view method, std::string_view target, const FieldList& fields = {},
+    std::string_view body = {});
+
+/// One connection to a server in the same thread. Requests tick the server until the answer is
+/// complete.
+class Client {
+public:
+    /// `capacity` is what each direction holds, as a socket's buffers do.
+    explicit Client(
+        Server& server, std::size_t capacity = MemoryTransport::default_capacity,
+        std::string_view peer = "memory");
+
+    /// Sends a request with Host: localhost (unless `fields` has one) and returns its answer;
+    /// status 0 when the connection ends, or nothing moves for max_ticks ticks, before it is
+    /// complete.
+    Answer request(
+        std::string_view method, std::string_view target, const FieldList& fields = {},
+        std::string_view body = {});
+    Answer get(std::string_view target, const FieldList& fields = {}) {
+        return request("GET", target, fields);
+    }
+    Answer post(std::string_view target, std::string_view type, std::string_view body);
+
+    /// Sends raw bytes as far as the transport takes them; returns how many.
+    std::size_t send(std::string_view bytes);
+    /// Ticks until one answer is complete, and returns it. `is_head`: the request was HEAD.
+    Answer read_answer(bool is_head = false);
+    /// Ticks once and takes what has come into received().
+    TickReport tick();
+    /// All bytes that have come and are not part of an answer read so far.
+    const std::string& received() const noexcept { return received_; }
+    /// The server has closed its sending side; tick() notices it.
+    bool is_closed() const noexcept { return is_closed_; }
+    /// Closes the client's sending side only.
+    void shut_write() { transport_->shut_write(); }
+    /// Closes the connection.
+    void close() { transport_.reset(); }
+    /// False: received bytes are left in the transport, as a slow reader does.
+    void set_reading(bool is_reading) noexcept { is_reading_ = is_reading; }
+    MemoryTransport& transport() noexcept { return *transport_; }
+
+    /// How many ticks a request waits for its answer at the most.
+    static constexpr int max_ticks = 10'000;
+
+private:
+    Server* server_;
+    std::unique_ptr<MemoryTransport> transport_;
+    std::string received_;
+    bool is_closed_ = false;
+    bool is_reading_ = true;
+
+    void take_input();
+};
+
+/// Lets `time` pass in steps no longer than a frame, ticking the server after each, so that
+/// deadlines pass as they would in a program that runs.
+void pass_time(Server& server, ManualClock& clock, Duration time);
+
+} // namespace testing
+
+PORTHOLE_NAMESPACE_END
+#if PORTHOLE_WITH_LIVE
 
 // porthole/ext/channel.hpp
 
@@ -4895,6 +5050,214 @@ bool unsubscribe(WebSocket& socket, const Channel& channel);
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/ext/uploads.hpp
+
+// Places for what clients send: a file that appears under its name when it is complete, and the
+// parts of a form, taken as they come. Nothing is held in memory but what is asked to be.
+//
+//     server.put_stream("/data", [](const porthole::Request&) {
+//         return porthole::to_file("incoming/data.bin");
+//     });
+//     server.post_stream("/form", [](const porthole::Request& request) {
+//         return porthole::multipart(request)
+//             .on_part([](const porthole::FormPartHead& part) {
+//                 return part.name == "photo" ? porthole::PartSink::to_file("incoming/photo.jpg")
+//                                             : porthole::PartSink::collect();
+//             })
+//             .on_part_end([](const porthole::FormPartHead& part, std::string_view text) { ... })
+//             .on_end([](const porthole::Request&, porthole::Response& response) { ... });
+//     });
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class FormUpload;
+
+} // namespace detail
+
+struct UploadOptions {
+    /// False: a file of that name is kept, and the upload is answered with 409.
+    bool may_replace = true;
+    /// More is 413.
+    std::uint64_t max_bytes = UINT64_MAX;
+};
+
+/// Content into a file at `path`, which is UTF-8 and the program's own: never made of what a client
+/// sent without a check. It is written beside its place and renamed when it is complete; what fails
+/// or is given up leaves nothing behind, and what was there stays. Answers 201, or 204 when it has
+/// replaced a file; 507 when there is no room, at the head where the length is announced; 500 when
+/// there is no such directory or it may not be written to.
+///
+/// Functions that are set on the sink come after its own: on_data() for what has been written,
+/// on_end() when the file stands under its name, instead of the answer above, and on_abort() when
+/// it never will.
+BodySink to_file(std::string_view path, const UploadOptions& options = {});
+
+/// Where the content of one part of a form goes.
+class PartSink {
+public:
+    /// Nowhere.
+    static PartSink skip() { return PartSink(Kind::skip); }
+    /// Into memory, for on_part_end(); bounded by MultipartLimits::max_collected_bytes.
+    static PartSink collect() { return PartSink(Kind::collect); }
+    /// To on_data(), piece by piece.
+    static PartSink pieces() { return PartSink(Kind::pieces); }
+    /// Into a file, as porthole::to_file() does. All files of a form get their names when the whole
+    /// form has come, ahead of on_end(); until then each holds two descriptors.
+    static PartSink to_file(std::string_view path, const UploadOptions& options = {});
+    /// The whole form is refused: a status from 400 to 599, and a sentence for the page.
+    static PartSink refuse(int status, std::string_view sentence = {});
+
+private:
+    friend class detail::FormUpload;
+    enum class Kind : unsigned char { skip, collect, pieces, file, refusal };
+    explicit PartSink(Kind kind) noexcept : kind_(kind) {}
+
+    Kind kind_;
+    int status_ = 0;
+    std::string text_; ///< the path, or the sentence
+    UploadOptions options_;
+};
+
+/// A form's parts as they come; converts to the BodySink that a route returns. Cheap to copy: all
+/// copies are the same form. The functions run inside tick(); a part's head is valid for the call.
+/// Of on_end() and on_abort() exactly one is called, and on_abort() also for a form that cannot be
+/// read, or a file that cannot be stored.
+class MultipartSink {
+public:
+    /// Decides where a part goes. Without it: files to on_data(), everything else is collected.
+    MultipartSink& on_part(std::function<PartSink(const FormPartHead& part)> choose);
+    /// A piece of a part that goes to PartSink::pieces().
+    MultipartSink&
+    on_data(std::function<void(const FormPartHead& part, std::string_view piece)> take);
+    /// A part is complete; `text` is what was collected of it.
+    MultipartSink&
+    on_part_end(std::function<void(const FormPartHead& part, std::string_view text)> take);
+    /// Answers when the form is complete; 204 without it.
+    MultipartSink& on_end(Handler answer);
+    MultipartSink& on_abort(std::function<void()> give_up);
+    /// Of the whole form; see BodySink::max_bytes().
+    MultipartSink& max_bytes(std::uint64_t bytes);
+
+    /// To be captured by the functions above. A pause takes effect behind the piece that has
+    /// arrived, which may hold several parts.
+    BodyFlow flow() const noexcept { return sink_.flow(); }
+    operator BodySink() const { return sink_; }
+
+private:
+    friend MultipartSink multipart(const Request& request, const MultipartLimits& limits);
+    MultipartSink(BodySink sink, std::shared_ptr<detail::FormUpload> upload) noexcept;
+
+    BodySink sink_;
+    std::shared_ptr<detail::FormUpload> upload_;
+};
+
+/// Takes multipart/form-data (RFC 7578). What is none is refused with 415; a form that is
+/// malformed, or past a limit, with 400, 413 or 431 as soon as that is seen.
+MultipartSink multipart(const Request& request, const MultipartLimits& limits = {});
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/websocket_client.hpp
+
+// The client's side of WebSocket, for tests and tools: one connection over a transport, pumped by
+// hand. It shares frames and session with the server's side.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+struct WebSocketClientOptions {
+    std::string host = "localhost"; ///< the Host field
+    std::string target = "/";
+    std::string origin;                 ///< none is sent when empty
+    std::vector<std::string> protocols; ///< offered, the preferred one first
+    std::string more_fields;            ///< complete lines: "Name: value\r\n"
+    bool has_compression = false;       ///< offered, where there is zlib
+    detail::SessionOptions session;
+    Clock* clock = nullptr; ///< null is the machine's; must outlive the client
+};
+
+namespace detail {
+
+class WebSocketClientCore;
+
+} // namespace detail
+
+/// Set what is to be called, then pump() until is_closed(). The functions run inside pump().
+class WebSocketClient {
+public:
+    /// Sends the handshake.
+    explicit WebSocketClient(
+        std::unique_ptr<Transport> transport, WebSocketClientOptions options = {});
+    ~WebSocketClient();
+    WebSocketClient(const WebSocketClient&) = delete;
+    WebSocketClient& operator=(const WebSocketClient&) = delete;
+
+    std::function<void()> on_open;
+    std::function<void(const Message&)> on_message;
+    std::function<void(std::string_view payload)> on_pong;
+    /// Code and reason as in WebSocketRoute::on_close(); 1006 also when the handshake was refused.
+    std::function<void(int code, std::string_view reason)> on_close;
+
+    /// Reads and writes what can be without waiting. True when something moved.
+    bool pump();
+
+    bool send(const Message& message);
+    bool send_text(std::string_view text) { return send(Message{text, true}); }
+    bool send_binary(std::string_view bytes) { return send(Message{bytes, false}); }
+    bool ping(std::string_view payload = {});
+    void close(int code = detail::close_code::normal, std::string_view reason = {});
+    void abort();
+    /// Bytes as they are, ahead of what the session queues: for tests of a server.
+    bool send_raw(std::string_view bytes);
+    void pause_reading(bool is_paused);
+
+    bool is_open() const noexcept;
+    bool is_closed() const noexcept;
+    /// Of the handshake's answer; 0 before it has come.
+    int status() const noexcept;
+    const std::string& protocol() const noexcept;
+    /// True when messages are compressed.
+    bool is_compressed() const noexcept;
+    std::size_t buffered_bytes() const noexcept;
+    Transport* transport() noexcept;
+
+private:
+    std::unique_ptr<detail::WebSocketClientCore> core_;
+};
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/websocket_handshake.hpp
+
+// The opening handshake of WebSocket (RFC 6455 section 4), as text: what a request has to have, and
+// what its answer says. Both roles compute the same key.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Why a request is no WebSocket handshake.
+struct HandshakeFault {
+    int status = 0; ///< 0: it is one; else 400, 405 or 426
+    const char* sentence = "";
+};
+
+/// RFC 6455 section 4.2.1. Who may connect is the guard's business and was decided before.
+HandshakeFault check_handshake(const Request& request);
+/// Sec-WebSocket-Accept for that Sec-WebSocket-Key (RFC 6455 section 4.2.2).
+std::string websocket_accept_key(std::string_view key);
+/// The first of `ours` that the client offers; empty when there is none.
+std::string_view choose_protocol(const Fields& fields, const std::vector<std::string>& ours);
+/// Every element of Sec-WebSocket-Protocol is a token (RFC 6455 section 4.1).
+bool has_valid_protocols(const Fields& fields);
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+#endif
+#if PORTHOLE_WITH_FILES
+
 // porthole/ext/files.hpp
 
 // Static files from a directory:
@@ -5140,49 +5503,6 @@ PORTHOLE_NAMESPACE_END
 
 // What serves a directory: from a request's path to an open file, and from there to an answer.
 
-// porthole/ext/files_path.hpp
-
-// From a request's path to the name of a file, and what a name says about the file. Every rule
-// that refuses a path without asking the system stands here; all of it is pure.
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-/// What there is to say about a path before any file is looked for.
-enum class PathVerdict : unsigned char {
-    fine,
-    malformed, ///< 400: no path that this library would ever make
-    hidden,    ///< 404: a name that is not served here
-};
-
-struct PathRules {
-    bool allows_dotfiles = false;
-    bool is_portable = false; ///< refuse what Windows would take for something else
-};
-
-/// Longer paths are refused: what common systems take.
-inline constexpr std::size_t max_file_path = 4096;
-
-/// Judges the raw target of a request: an encoded slash or backslash is refused wherever it
-/// stands, since decoding would move what it separates.
-PathVerdict check_raw_path(std::string_view target) noexcept;
-/// Judges a decoded path that begins with '/'. Empty parts, but for the last, dot segments,
-/// controls and backslashes are malformed.
-PathVerdict check_path(std::string_view path, const PathRules& rules) noexcept;
-/// True when Windows takes a name for what it says: no reserved characters or device names, no dot
-/// or space at its end, no short name of another one.
-bool is_portable_name(std::string_view name) noexcept;
-/// Behind the last dot of the last part, or empty. A dot in front begins no extension.
-std::string_view extension_of(std::string_view path) noexcept;
-/// True for names with a content hash as bundlers write it: "app.3f2a9c1b.js",
-/// "index-BcD3fG7h.css".
-bool has_hash_in_name(std::string_view path) noexcept;
-
-} // namespace detail
-
-PORTHOLE_NAMESPACE_END
-
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
@@ -5293,313 +5613,680 @@ private:
 } // namespace detail
 
 PORTHOLE_NAMESPACE_END
+#endif
+#if PORTHOLE_WITH_LIVE && PORTHOLE_WITH_FILES
 
-// porthole/ext/testing.hpp
+// porthole/ext/asset.hpp
 
-// For unit tests of a program's own routes: a client that talks to a server in memory, without
-// sockets, and, with a ManualClock, without waiting. Porthole's own tests use nothing else to
-// replay slow clients, splits at every byte and timeouts.
-//
-//     porthole::Server server;                       // with the program's routes
-//     porthole::testing::Client client(server);
-//     auto answer = client.get("/users/7");
-//     CHECK(answer.status == 200);
+// What the build writes for each file that it bakes into a program. Generated sources include
+// nothing else of the library, so that a folder of a thousand files compiles in seconds; hence the
+// plain pointers. All of it is constant data: nothing runs before main() to set it up.
 
 PORTHOLE_NAMESPACE_BEGIN
 
-namespace testing {
-
-/// An answer as the client saw it, in its own memory. `status` is 0 when there was none.
-struct Answer {
-    int status = 0;
-    std::string reason;
-    std::vector<std::pair<std::string, std::string>> fields;
-    std::string body; ///< without its transfer coding
-
-    /// The first value of that name, in any case; empty when there is none.
-    std::string_view header(std::string_view name) const noexcept;
-    bool has_header(std::string_view name) const noexcept;
-};
-
-using FieldList = std::vector<std::pair<std::string_view, std::string_view>>;
-
-/// What read_answer() made of the bytes; `size` is how many of them the answer took.
-struct AnswerReading {
-    detail::ParseStatus status = detail::ParseStatus::need_more;
+/// Bytes that live as long as the program.
+struct AssetBytes {
+    const void* data = nullptr; ///< null when there are none
     std::size_t size = 0;
 };
-/// Reads one whole answer from the front of `bytes`. `is_head`: the request was HEAD. `has_ended`:
-/// nothing more will come, which ends an answer without a length.
-AnswerReading read_answer(std::string_view bytes, bool is_head, bool has_ended, Answer& answer);
-/// A request's bytes, with Host: localhost and Content-Length unless `fields` has them.
-std::string write_request(
-    std::string_view method, std::string_view target, const FieldList& fields = {},
-    std::string_view body = {});
 
-/// One connection to a server in the same thread. Requests tick the server until the answer is
-/// complete.
-class Client {
-public:
-    /// `capacity` is what each direction holds, as a socket's buffers do.
-    explicit Client(
-        Server& server, std::size_t capacity = MemoryTransport::default_capacity,
-        std::string_view peer = "memory");
-
-    /// Sends a request with Host: localhost (unless `fields` has one) and returns its answer;
-    /// status 0 when the connection ends, or nothing moves for max_ticks ticks, before it is
-    /// complete.
-    Answer request(
-        std::string_view method, std::string_view target, const FieldList& fields = {},
-        std::string_view body = {});
-    Answer get(std::string_view target, const FieldList& fields = {}) {
-        return request("GET", target, fields);
-    }
-    Answer post(std::string_view target, std::string_view type, std::string_view body);
-
-    /// Sends raw bytes as far as the transport takes them; returns how many.
-    std::size_t send(std::string_view bytes);
-    /// Ticks until one answer is complete, and returns it. `is_head`: the request was HEAD.
-    Answer read_answer(bool is_head = false);
-    /// Ticks once and takes what has come into received().
-    TickReport tick();
-    /// All bytes that have come and are not part of an answer read so far.
-    const std::string& received() const noexcept { return received_; }
-    /// The server has closed its sending side; tick() notices it.
-    bool is_closed() const noexcept { return is_closed_; }
-    /// Closes the client's sending side only.
-    void shut_write() { transport_->shut_write(); }
-    /// Closes the connection.
-    void close() { transport_.reset(); }
-    /// False: received bytes are left in the transport, as a slow reader does.
-    void set_reading(bool is_reading) noexcept { is_reading_ = is_reading; }
-    MemoryTransport& transport() noexcept { return *transport_; }
-
-    /// How many ticks a request waits for its answer at the most.
-    static constexpr int max_ticks = 10'000;
-
-private:
-    Server* server_;
-    std::unique_ptr<MemoryTransport> transport_;
-    std::string received_;
-    bool is_closed_ = false;
-    bool is_reading_ = true;
-
-    void take_input();
+/// For how long a browser may keep a file.
+enum class AssetCaching : unsigned char {
+    by_name,    ///< for ever when its name holds a hash of its content, else as revalidate
+    revalidate, ///< `no-cache`: it asks each time, and mostly hears that nothing has changed
+    immutable,  ///< for ever: the name changes with the content
 };
 
-/// Lets `time` pass in steps no longer than a frame, ticking the server after each, so that
-/// deadlines pass as they would in a program that runs.
-void pass_time(Server& server, ManualClock& clock, Duration time);
+/// One file. Strings end with a zero byte.
+struct Asset {
+    const char* path;       ///< below the mount, decoded, beginning with '/'
+    const char* media_type; ///< null: by the path's extension, see media_type_of()
+    const char* etag;       ///< an opaque-tag without its quotes: a part of the content's SHA-256
+    AssetBytes plain;
+    AssetBytes gzip;   ///< the same content with `Content-Encoding: gzip`
+    AssetBytes brotli; ///< ... with `Content-Encoding: br`
+    AssetCaching caching;
+};
 
-} // namespace testing
+/// All files of one folder.
+struct AssetTable {
+    const Asset* const* assets; ///< sorted by path, as bytes
+    std::size_t size;
+    /// The path of the asset that answers where there is none, for programs in the browser that
+    /// make up their own paths; null: 404.
+    const char* fallback;
+    /// The folder itself, for development: files are read from there as long as it exists. Null:
+    /// the baked bytes are served.
+    const char* directory;
+};
 
 PORTHOLE_NAMESPACE_END
 
-// porthole/ext/uploads.hpp
+// porthole/ext/assets.hpp
 
-// Places for what clients send: a file that appears under its name when it is complete, and the
-// parts of a form, taken as they come. Nothing is held in memory but what is asked to be.
+// Files that the build has baked into the program, with porthole_embed_assets() for CMake or
+// tools/embed_assets.py; docs/assets.md tells how. The generated header gives
 //
-//     server.put_stream("/data", [](const porthole::Request&) {
-//         return porthole::to_file("incoming/data.bin");
-//     });
-//     server.post_stream("/form", [](const porthole::Request& request) {
-//         return porthole::multipart(request)
-//             .on_part([](const porthole::FormPartHead& part) {
-//                 return part.name == "photo" ? porthole::PartSink::to_file("incoming/photo.jpg")
-//                                             : porthole::PartSink::collect();
-//             })
-//             .on_part_end([](const porthole::FormPartHead& part, std::string_view text) { ... })
-//             .on_end([](const porthole::Request&, porthole::Response& response) { ... });
-//     });
+//     server.mount("/", app_assets::bundle());
+//
+// Conditional requests, ranges and compressed copies; every byte is sent from where it lies in the
+// program. In development builds the same line reads the folder instead, and browsers reload their
+// page when a file in it has changed.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// Serves a table, which the generated bundle() hands over; it must live as long as the server.
+/// With AssetTable::directory the files are read from that folder when it can be opened.
+std::unique_ptr<Mount> assets(const AssetTable& table);
+
+namespace detail {
+
+/// Content that lies in constant memory, or parts of it with text in front of each.
+class MemorySource final : public BodySource {
+public:
+    struct Part {
+        std::string text;
+        std::string_view bytes;
+    };
+    explicit MemorySource(std::string_view bytes) { parts_.push_back({{}, bytes}); }
+    explicit MemorySource(std::vector<Part> parts) noexcept : parts_(std::move(parts)) {}
+
+    std::optional<std::uint64_t> size() const override;
+    std::optional<std::string_view> whole() const override;
+    Piece pull(char* into, std::size_t capacity) override;
+
+private:
+    std::vector<Part> parts_;
+    std::size_t at_ = 0;   ///< the part that is being sent
+    std::size_t sent_ = 0; ///< of its text and bytes together
+};
+
+/// Serves the baked bytes.
+class AssetBundle final : public Mount {
+public:
+    explicit AssetBundle(const AssetTable& table) noexcept;
+    Error attach(Server& server) override;
+    void handle(const Request& request, Response& response) override;
+
+private:
+    const Asset* find(std::string_view path) const noexcept;
+    bool redirect_to_directory(const Request& request, Response& response) const;
+    void send(const Asset& asset, const Request& request, Response& response) const;
+    void
+    send_parts(const Asset& asset, const std::vector<ByteRange>& ranges, Response& response) const;
+
+    AssetTable table_;
+};
+
+/// Serves the folder that a table was made from, through files(), and tells pages to reload.
+class DiskAssets final : public Mount {
+public:
+    explicit DiskAssets(const AssetTable& table);
+    ~DiskAssets() override;
+    Error attach(Server& server) override;
+    void handle(const Request& request, Response& response) override;
+
+private:
+    struct Watch;
+    void add_script(const Request& request, Response& response) const;
+
+    AssetTable table_;
+    std::unique_ptr<Mount> files_;
+    AssetBundle baked_;
+    std::unique_ptr<Watch> watch_; ///< null when the folder is not there: baked_ answers
+};
+
+/// The path of a request for use in a Location or a page: encoded, and never of another origin.
+std::string encode_request_path(std::string_view path);
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+#endif
+#if PORTHOLE_WITH_CGI
+
+// porthole/ext/cgi.hpp
+
+// CGI/1.1 (RFC 3875): any program as a web page, from inside a main loop.
+//
+//     server.mount("/cgi-bin", porthole::cgi("cgi-bin"));
+//     server.mount("/git", porthole::cgi_program("/usr/lib/git-core/git-http-backend",
+//         {{"GIT_PROJECT_ROOT", "/srv/git"}, {"GIT_HTTP_EXPORT_ALL", ""}}));
+//
+// Uploads go into the program as fast as it reads, and what it prints to the client as fast as that
+// reads; nothing is collected whole and nothing waits. Programs are started without a shell, get an
+// environment that is built from an allow-list, and do not outlive their request.
+
+// porthole/ext/cgi_environment.hpp
+
+// What a CGI program is told of its request: the meta-variables of RFC 3875 section 4.1 and those
+// that everybody expects besides, built from an allow-list. Pure; also where the path below a mount
+// is divided between the script and what the script is asked for.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// Names and values for a program's environment.
+using CgiVariables = std::vector<std::pair<std::string, std::string>>;
+
+namespace detail {
+
+/// What the request itself does not say. The views are valid for the call.
+struct CgiContext {
+    std::string_view path_info;       ///< the end of Request::path() that is not the script's
+    std::string_view index;           ///< the script's name, when the path is its directory's
+    std::string_view script_filename; ///< empty: none
+    std::string_view document_root;   ///< as the system writes it
+    std::string_view software;        ///< empty: the library's own name
+    std::uint16_t port = 0;           ///< when the client did not name a host
+    /// The content's, when there is content and its size is known.
+    std::optional<std::uint64_t> content_length;
+    bool passes_authorization = false;
+    bool has_windows_paths = false;
+    const CgiVariables* extra = nullptr; ///< they beat all others
+};
+
+/// "NAME=value" for each, sorted by nothing, each name once. Values have no zero byte.
+std::vector<std::string> build_cgi_environment(const Request& request, const CgiContext& context);
+
+/// The variable that a field becomes, "HTTP_ACCEPT_LANGUAGE"; empty for one that is not passed on:
+/// names with anything but letters, digits and '-' ("X_Y" would pass for "X-Y"), Proxy (which would
+/// become HTTP_PROXY), credentials unless they are wanted, what is about the connection, and what
+/// has a variable of its own.
+std::string cgi_field_variable(std::string_view name, bool passes_authorization);
+
+/// An address as Request::peer() writes it, taken apart. A unix socket counts as this machine;
+/// what has no address becomes 0.0.0.0.
+struct CgiPeer {
+    std::string_view address;
+    std::string_view port; ///< may be empty
+};
+CgiPeer split_peer(std::string_view peer) noexcept;
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+class Mount;
+
+/// What becomes of an upload whose size is not announced: the chunked coding.
+enum class ChunkedUpload : unsigned char {
+    spool,  ///< collected, in memory and then in a file, so that CONTENT_LENGTH is known
+    stream, ///< passed on as it comes, without CONTENT_LENGTH: for programs that read to the end
+    refuse, ///< 411
+};
+
+namespace detail {
+
+/// What CgiOptions has collected.
+struct CgiSettings {
+    std::vector<std::pair<std::string, std::string>> interpreters; ///< ".php", "php-cgi"
+    std::vector<std::string> index{"index.cgi"};
+    CgiVariables variables;
+    std::vector<std::string> inherited{"PATH"};
+    std::string document_root;
+    std::string working_directory;
+    std::chrono::milliseconds timeout{30'000};
+    std::chrono::milliseconds max_run_time{0};
+    std::size_t max_programs = 4;
+    std::size_t max_waiting = 16;
+    std::size_t max_head_bytes = 16 * 1024;
+    std::size_t spool_memory_bytes = 64 * 1024;
+    std::uint64_t max_spool_bytes = std::uint64_t{1024} * 1024 * 1024;
+    std::uint64_t max_body_bytes = 0;
+    ChunkedUpload chunked = ChunkedUpload::spool;
+    bool passes_authorization = false;
+};
+
+} // namespace detail
+
+/// How programs are run. Setters return the options, for chaining.
+class CgiOptions {
+public:
+    /// Files with that extension (".php") are given to a program instead of being run themselves,
+    /// and need not be executable. A name without a slash is looked for in PATH, by mount().
+    CgiOptions& interpreter(std::string_view extension, std::string_view program) {
+        settings_.interpreters.emplace_back(extension, program);
+        return *this;
+    }
+    /// Scripts tried for a path that ends in '/', in order; "index.cgi" by default.
+    CgiOptions& index(std::vector<std::string> names) {
+        settings_.index = std::move(names);
+        return *this;
+    }
+    /// One more variable for every program; beats those of the request.
+    CgiOptions& variable(std::string_view name, std::string_view value) {
+        settings_.variables.emplace_back(name, value);
+        return *this;
+    }
+    /// A variable of this process that the programs get, too. PATH is one by default.
+    CgiOptions& inherit(std::string_view name) {
+        settings_.inherited.emplace_back(name);
+        return *this;
+    }
+    /// DOCUMENT_ROOT, and where PATH_TRANSLATED begins; the mounted directory by default.
+    CgiOptions& document_root(std::string_view path) {
+        settings_.document_root = path;
+        return *this;
+    }
+    /// Where the programs are started; the script's own directory by default.
+    CgiOptions& working_directory(std::string_view path) {
+        settings_.working_directory = path;
+        return *this;
+    }
+    /// For how long a program may neither print nor read: then it is ended, and the answer is 504
+    /// or, when it has begun, broken off. Also how long a request waits for its turn, before 503.
+    CgiOptions& timeout(std::chrono::milliseconds time) {
+        settings_.timeout = time;
+        return *this;
+    }
+    /// For how long a program may run, however busy it is; 0, the default, is without end.
+    CgiOptions& max_run_time(std::chrono::milliseconds time) {
+        settings_.max_run_time = time;
+        return *this;
+    }
+    /// Programs that run at the same time.
+    CgiOptions& max_programs(std::size_t count) {
+        settings_.max_programs = count == 0 ? 1 : count;
+        return *this;
+    }
+    /// Requests that wait for their turn; one more is 503 with Retry-After.
+    CgiOptions& max_waiting(std::size_t count) {
+        settings_.max_waiting = count;
+        return *this;
+    }
+    /// Of what a program prints before its content. Past it: 502.
+    CgiOptions& max_head_bytes(std::size_t bytes) {
+        settings_.max_head_bytes = bytes;
+        return *this;
+    }
+    CgiOptions& chunked_upload(ChunkedUpload what) {
+        settings_.chunked = what;
+        return *this;
+    }
+    /// What a spooled upload takes of memory, and of memory and disk together; past that: 413.
+    CgiOptions& spool(std::size_t memory_bytes, std::uint64_t max_bytes) {
+        settings_.spool_memory_bytes = memory_bytes;
+        settings_.max_spool_bytes = max_bytes;
+        return *this;
+    }
+    /// Of an upload; past it: 413. 0, the default, is Limits::max_streamed_body_bytes.
+    CgiOptions& max_body_bytes(std::uint64_t bytes) {
+        settings_.max_body_bytes = bytes;
+        return *this;
+    }
+    /// Gives HTTP_AUTHORIZATION to the programs. Off by default: it may be this server's own token.
+    CgiOptions& authorization(bool is_on = true) {
+        settings_.passes_authorization = is_on;
+        return *this;
+    }
+
+    const detail::CgiSettings& settings() const noexcept { return settings_; }
+
+private:
+    detail::CgiSettings settings_;
+};
+
+/// Runs the executable files below `root`, a path as the operating system takes it, in UTF-8.
+/// mount() returns an error that names what is not there: the directory, or an interpreter.
+std::unique_ptr<Mount> cgi(std::string_view root, CgiOptions options = {});
+
+/// One program for all that is asked below a path; it gets the rest as PATH_INFO. A name without a
+/// slash is looked for in PATH. `variables` join those of the options.
+std::unique_ptr<Mount>
+cgi_program(std::string_view program, CgiVariables variables = {}, CgiOptions options = {});
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/cgi_gate.hpp
+
+// How many programs of one mount run at the same time, who waits for a place, and the beat by which
+// all of them are looked after: their timeouts, clients that have gone, and programs that have
+// ended. It goes with its mount, and no program outlives it.
 
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
-class FormUpload;
+class CgiRun;
+
+class CgiGate : public std::enable_shared_from_this<CgiGate> {
+public:
+    explicit CgiGate(CgiSettings settings) : settings_(std::move(settings)) {}
+
+    void attach(Server& server) noexcept { server_ = &server; }
+    /// Kills what runs, and waits for its end for the moment that a killed program needs.
+    void close() noexcept;
+
+    /// False when one more request would be one too many.
+    bool has_room() const noexcept;
+    /// Starts the program, or lets it wait for its turn.
+    void enter(const std::shared_ptr<CgiRun>& run);
+    /// It needs no place any more, or will never need one. In a later unit of work its place is
+    /// given on.
+    void leave(const CgiRun& run);
+
+    Server* server() const noexcept { return server_; }
+    const CgiSettings& settings() const noexcept { return settings_; }
+    const std::shared_ptr<ProcessReaper>& reaper() const noexcept { return reaper_; }
+    void log(LogLevel level, LogId id, std::string_view sentence, std::string_view peer) const;
+    /// Where the poller cannot tell: one of the programs has moved something, so it is worth asking
+    /// all of them again soon.
+    void ask_again();
+
+    /// Uploads that are spooled count as waiting: each may take disk.
+    void begin_spooling() noexcept { ++spooling_; }
+    void end_spooling() noexcept { --spooling_; }
+
+private:
+    void start(const std::shared_ptr<CgiRun>& run);
+    void start_next();
+    void note_free_place();
+    void arm();
+    void on_beat(Duration passed);
+    TimePoint now() const noexcept;
+
+    CgiSettings settings_;
+    Server* server_ = nullptr; ///< null once it is closed
+    std::shared_ptr<ProcessReaper> reaper_ = std::make_shared<ProcessReaper>();
+    std::vector<std::shared_ptr<CgiRun>> running_;
+    std::deque<std::shared_ptr<CgiRun>> waiting_;
+    std::size_t spooling_ = 0;
+    TimerHandle beat_;
+    TimePoint last_beat_{};
+    bool is_posted_ = false;
+};
 
 } // namespace detail
 
-struct UploadOptions {
-    /// False: a file of that name is kept, and the upload is answered with 409.
-    bool may_replace = true;
-    /// More is 413.
-    std::uint64_t max_bytes = UINT64_MAX;
-};
-
-/// Content into a file at `path`, which is UTF-8 and the program's own: never made of what a client
-/// sent without a check. It is written beside its place and renamed when it is complete; what fails
-/// or is given up leaves nothing behind, and what was there stays. Answers 201, or 204 when it has
-/// replaced a file; 507 when there is no room, at the head where the length is announced; 500 when
-/// there is no such directory or it may not be written to.
-///
-/// Functions that are set on the sink come after its own: on_data() for what has been written,
-/// on_end() when the file stands under its name, instead of the answer above, and on_abort() when
-/// it never will.
-BodySink to_file(std::string_view path, const UploadOptions& options = {});
-
-/// Where the content of one part of a form goes.
-class PartSink {
-public:
-    /// Nowhere.
-    static PartSink skip() { return PartSink(Kind::skip); }
-    /// Into memory, for on_part_end(); bounded by MultipartLimits::max_collected_bytes.
-    static PartSink collect() { return PartSink(Kind::collect); }
-    /// To on_data(), piece by piece.
-    static PartSink pieces() { return PartSink(Kind::pieces); }
-    /// Into a file, as porthole::to_file() does. All files of a form get their names when the whole
-    /// form has come, ahead of on_end(); until then each holds two descriptors.
-    static PartSink to_file(std::string_view path, const UploadOptions& options = {});
-    /// The whole form is refused: a status from 400 to 599, and a sentence for the page.
-    static PartSink refuse(int status, std::string_view sentence = {});
-
-private:
-    friend class detail::FormUpload;
-    enum class Kind : unsigned char { skip, collect, pieces, file, refusal };
-    explicit PartSink(Kind kind) noexcept : kind_(kind) {}
-
-    Kind kind_;
-    int status_ = 0;
-    std::string text_; ///< the path, or the sentence
-    UploadOptions options_;
-};
-
-/// A form's parts as they come; converts to the BodySink that a route returns. Cheap to copy: all
-/// copies are the same form. The functions run inside tick(); a part's head is valid for the call.
-/// Of on_end() and on_abort() exactly one is called, and on_abort() also for a form that cannot be
-/// read, or a file that cannot be stored.
-class MultipartSink {
-public:
-    /// Decides where a part goes. Without it: files to on_data(), everything else is collected.
-    MultipartSink& on_part(std::function<PartSink(const FormPartHead& part)> choose);
-    /// A piece of a part that goes to PartSink::pieces().
-    MultipartSink&
-    on_data(std::function<void(const FormPartHead& part, std::string_view piece)> take);
-    /// A part is complete; `text` is what was collected of it.
-    MultipartSink&
-    on_part_end(std::function<void(const FormPartHead& part, std::string_view text)> take);
-    /// Answers when the form is complete; 204 without it.
-    MultipartSink& on_end(Handler answer);
-    MultipartSink& on_abort(std::function<void()> give_up);
-    /// Of the whole form; see BodySink::max_bytes().
-    MultipartSink& max_bytes(std::uint64_t bytes);
-
-    /// To be captured by the functions above. A pause takes effect behind the piece that has
-    /// arrived, which may hold several parts.
-    BodyFlow flow() const noexcept { return sink_.flow(); }
-    operator BodySink() const { return sink_; }
-
-private:
-    friend MultipartSink multipart(const Request& request, const MultipartLimits& limits);
-    MultipartSink(BodySink sink, std::shared_ptr<detail::FormUpload> upload) noexcept;
-
-    BodySink sink_;
-    std::shared_ptr<detail::FormUpload> upload_;
-};
-
-/// Takes multipart/form-data (RFC 7578). What is none is refused with 415; a form that is
-/// malformed, or past a limit, with 400, 413 or 431 as soon as that is seen.
-MultipartSink multipart(const Request& request, const MultipartLimits& limits = {});
-
 PORTHOLE_NAMESPACE_END
 
-// porthole/ext/websocket_client.hpp
+// porthole/ext/cgi_log.hpp
 
-// The client's side of WebSocket, for tests and tools: one connection over a transport, pumped by
-// hand. It shares frames and session with the server's side.
-
-PORTHOLE_NAMESPACE_BEGIN
-
-struct WebSocketClientOptions {
-    std::string host = "localhost"; ///< the Host field
-    std::string target = "/";
-    std::string origin;                 ///< none is sent when empty
-    std::vector<std::string> protocols; ///< offered, the preferred one first
-    std::string more_fields;            ///< complete lines: "Name: value\r\n"
-    bool has_compression = false;       ///< offered, where there is zlib
-    detail::SessionOptions session;
-    Clock* clock = nullptr; ///< null is the machine's; must outlive the client
-};
-
-namespace detail {
-
-class WebSocketClientCore;
-
-} // namespace detail
-
-/// Set what is to be called, then pump() until is_closed(). The functions run inside pump().
-class WebSocketClient {
-public:
-    /// Sends the handshake.
-    explicit WebSocketClient(
-        std::unique_ptr<Transport> transport, WebSocketClientOptions options = {});
-    ~WebSocketClient();
-    WebSocketClient(const WebSocketClient&) = delete;
-    WebSocketClient& operator=(const WebSocketClient&) = delete;
-
-    std::function<void()> on_open;
-    std::function<void(const Message&)> on_message;
-    std::function<void(std::string_view payload)> on_pong;
-    /// Code and reason as in WebSocketRoute::on_close(); 1006 also when the handshake was refused.
-    std::function<void(int code, std::string_view reason)> on_close;
-
-    /// Reads and writes what can be without waiting. True when something moved.
-    bool pump();
-
-    bool send(const Message& message);
-    bool send_text(std::string_view text) { return send(Message{text, true}); }
-    bool send_binary(std::string_view bytes) { return send(Message{bytes, false}); }
-    bool ping(std::string_view payload = {});
-    void close(int code = detail::close_code::normal, std::string_view reason = {});
-    void abort();
-    /// Bytes as they are, ahead of what the session queues: for tests of a server.
-    bool send_raw(std::string_view bytes);
-    void pause_reading(bool is_paused);
-
-    bool is_open() const noexcept;
-    bool is_closed() const noexcept;
-    /// Of the handshake's answer; 0 before it has come.
-    int status() const noexcept;
-    const std::string& protocol() const noexcept;
-    /// True when messages are compressed.
-    bool is_compressed() const noexcept;
-    std::size_t buffered_bytes() const noexcept;
-    Transport* transport() noexcept;
-
-private:
-    std::unique_ptr<detail::WebSocketClientCore> core_;
-};
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/websocket_handshake.hpp
-
-// The opening handshake of WebSocket (RFC 6455 section 4), as text: what a request has to have, and
-// what its answer says. Both roles compute the same key.
+// What a program writes to its standard error, as lines for a log: of bounded length, of a bounded
+// number in any time, and without a character that could do something to the reader's terminal or
+// pass for a line of somebody else.
 
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// Why a request is no WebSocket handshake.
-struct HandshakeFault {
-    int status = 0; ///< 0: it is one; else 400, 405 or 426
-    const char* sentence = "";
-};
+/// Appends `text` with control characters and backslashes as "\\n", "\\x1b", "\\\\"; bytes from
+/// 0x80 on stay, but for those of the C1 controls in UTF-8.
+void escape_for_log(std::string_view text, std::string& into);
 
-/// RFC 6455 section 4.2.1. Who may connect is the guard's business and was decided before.
-HandshakeFault check_handshake(const Request& request);
-/// Sec-WebSocket-Accept for that Sec-WebSocket-Key (RFC 6455 section 4.2.2).
-std::string websocket_accept_key(std::string_view key);
-/// The first of `ours` that the client offers; empty when there is none.
-std::string_view choose_protocol(const Fields& fields, const std::vector<std::string>& ours);
-/// Every element of Sec-WebSocket-Protocol is a token (RFC 6455 section 4.1).
-bool has_valid_protocols(const Fields& fields);
+class LogLines {
+public:
+    /// Longer lines are cut, and say so.
+    static constexpr std::size_t max_line_bytes = 1024;
+    /// Between two calls of allow_more(). What comes beyond is counted and not shown.
+    static constexpr std::size_t max_lines = 40;
+
+    using Sink = std::function<void(std::string_view line)>;
+
+    /// Takes bytes as they come and tells each whole line, escaped.
+    void add(std::string_view bytes, const Sink& sink);
+    /// What is left is a line, too.
+    void finish(const Sink& sink);
+    /// A while has passed.
+    void allow_more(const Sink& sink);
+
+private:
+    void end_line(const Sink& sink);
+
+    std::string line_; ///< its beginning, not yet escaped
+    std::size_t told_ = 0;
+    std::size_t dropped_ = 0;
+    bool is_cut_ = false;
+    bool has_line_ = false;
+};
 
 } // namespace detail
 
 PORTHOLE_NAMESPACE_END
+
+// porthole/ext/cgi_mount.hpp
+
+// From a request below a mount to the program that answers it: which file is the script, what of
+// the path is left for it, who interprets it, and with which environment it starts.
+
+// porthole/ext/cgi_run.hpp
+
+// One request that a program answers, from its place in the queue to the program's end. Four things
+// go on at once, each when its pipe is ready: the upload into the program, its head or content out
+// of it, what it writes to its log, and its end. What one side cannot take stays where it is: in
+// the client's socket or in the program's pipe.
+
+// porthole/ext/cgi_spool.hpp
+
+// An upload that has to be there whole before its program starts: in memory at first, and then in a
+// file without a name.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class CgiSpool {
+public:
+    explicit CgiSpool(std::size_t memory_bytes) noexcept : memory_bytes_(memory_bytes) {}
+
+    /// False when the file cannot be made or written.
+    bool append(std::string_view bytes);
+    std::uint64_t size() const noexcept { return memory_.size() + file_.size(); }
+    /// Copies the next bytes; 0 at the end, or when they cannot be read.
+    std::size_t read(char* into, std::size_t capacity) noexcept;
+    bool is_read() const noexcept { return read_ == size(); }
+
+private:
+    std::size_t memory_bytes_;
+    std::string memory_;
+    ScratchFile file_;
+    std::uint64_t read_ = 0;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class CgiGate;
+
+/// What is to be run, and what the run has to know of its request.
+struct CgiOrder {
+    ProcessOptions process;
+    std::string name; ///< for the log
+    std::string peer;
+    bool is_head = false;
+    bool is_nph = false;
+    bool has_content = false;
+    bool is_spooled = false; ///< the program is to start when the content is complete
+};
+
+class CgiRun : public std::enable_shared_from_this<CgiRun> {
+public:
+    CgiRun(std::shared_ptr<CgiGate> gate, CgiOrder order, Reply reply);
+    CgiRun(const CgiRun&) = delete;
+    CgiRun& operator=(const CgiRun&) = delete;
+    ~CgiRun();
+
+    // The request's content. It is dropped once the program has stopped reading.
+    void set_flow(BodyFlow flow) { flow_ = std::move(flow); }
+    void on_content(std::string_view piece);
+    void on_content_end();
+    /// The client has gone, or the request was refused after all.
+    void on_content_abort();
+
+    // By the gate.
+    /// Starts the program. False: it cannot be, or nobody waits any more; that was all.
+    bool start();
+    void on_beat(Duration passed);
+    /// The mount goes: kills the program at once.
+    void shut() noexcept;
+    /// True when the poller cannot tell of this program's pipes.
+    bool is_polled() const noexcept { return is_polled_; }
+
+    // By the source of the answer.
+    BodySource::Piece pull(char* into, std::size_t capacity);
+    void set_waker(std::function<void()> waker) { waker_ = std::move(waker); }
+    /// `is_complete`: all has been taken that was promised.
+    void on_source_gone(bool is_complete);
+
+private:
+    enum class Stage : unsigned char {
+        waiting, ///< for content that is spooled, or for a place
+        head,    ///< the program runs, and its head is not complete
+        peek,    ///< it has no Content-Type: is there content?
+        content, ///< the answer has begun
+        ending,  ///< nothing more is wanted of the program
+        over,
+    };
+
+    bool watch_all();
+    void watch_pipe(
+        WatchHandle& watch, NativeHandle handle, Interest interest, void (CgiRun::*on_ready)());
+    void mark_active() noexcept;
+
+    void feed();
+    void on_input_ready() { feed(); }
+    void pause(bool is_paused);
+    void drop_input();
+    void drop_content(std::size_t bytes);
+
+    void on_output_ready();
+    bool read_head();
+    void take_head();
+    void answer(bool has_content);
+    void want_output(bool is_wanted);
+    void on_output_end();
+    void fail_head(CgiFault fault);
+
+    void on_error_ready();
+    void read_errors(int at_most);
+    void on_exit_ready();
+    void poll_all();
+
+    bool check_time(Duration passed);
+    void end_spooling() noexcept;
+    void give_up(int status, std::string_view why);
+    void refuse_start(const Error& error);
+    void end_program();
+    void kill_program();
+    void finish();
+    void report_end(const ExitStatus& status);
+    void log(LogLevel level, LogId id, std::string_view text) const;
+
+    std::shared_ptr<CgiGate> gate_;
+    CgiOrder order_;
+    Reply reply_;
+    BodyFlow flow_;
+    Process process_;
+    WatchHandle input_watch_;
+    WatchHandle output_watch_;
+    WatchHandle error_watch_;
+    WatchHandle exit_watch_;
+    CgiSpool spool_;
+    Buffer pending_;   ///< of the content, on its way into the program
+    std::string head_; ///< as long as it is looked at, it stays where it is
+    std::string rest_; ///< content that was read together with the head
+    std::size_t rest_taken_ = 0;
+    CgiHeadParser parser_;
+    LogLines lines_;
+    std::function<void()> waker_;
+    std::string failure_; ///< why there is no answer, until it is known how the program ended
+    Duration quiet_{};    ///< since something has moved
+    Duration age_{};
+    Duration ending_for_{};
+    std::uint64_t dropped_ = 0; ///< bytes of content that the program did not want
+    Stage stage_ = Stage::waiting;
+    bool is_spooling_ = false;
+    bool is_active_ = false; ///< since the last beat
+    bool is_polled_ = false;
+    bool content_has_ended_ = false;
+    bool drops_input_ = false;
+    bool is_paused_ = false;
+    bool output_has_ended_ = false;
+    bool source_waits_ = false;
+    bool is_broken_ = false; ///< the answer cannot be completed
+    bool has_exited_ = false;
+    bool was_killed_ = false; ///< by us, so that its end is no news
+};
+
+/// The content of a program's answer.
+class CgiSource final : public BodySource {
+public:
+    CgiSource(std::shared_ptr<CgiRun> run, std::optional<std::uint64_t> size) noexcept
+        : run_(std::move(run)), size_(size) {}
+    ~CgiSource() override;
+    std::optional<std::uint64_t> size() const override { return size_; }
+    Piece pull(char* into, std::size_t capacity) override;
+    void set_waker(std::function<void()> waker) override { run_->set_waker(std::move(waker)); }
+
+private:
+    std::shared_ptr<CgiRun> run_;
+    std::optional<std::uint64_t> size_;
+    std::uint64_t given_ = 0;
+    bool has_ended_ = false;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What a path below the mount leads to.
+struct CgiTarget {
+    int status = 0;             ///< of the refusal; 0: there is a script
+    std::string_view sentence;  ///< of the refusal
+    std::string why;            ///< for the log, when the client is not told
+    std::string script;         ///< below the root
+    std::string index;          ///< the part of `script` that the path does not have
+    std::string_view path_info; ///< the end of the path
+    bool needs_slash = false;   ///< a directory with an index: the path lacks its slash
+};
+
+class CgiMount final : public Mount {
+public:
+    /// With a root: the scripts below it. Else: one program.
+    CgiMount(std::string_view root, std::string_view program, CgiSettings settings);
+    ~CgiMount() override;
+    Error attach(Server& server) override;
+    void handle(const Request& request, Response& response) override;
+    bool takes_streams() const noexcept override { return true; }
+    BodySink receive(const Request& request, Response& response) override;
+
+private:
+    Error find_programs();
+    bool make_order(const Request& request, Response& response, CgiOrder& order);
+    CgiTarget find_script(std::string_view path) const;
+    CgiTarget find_index(std::string_view path, const std::string& directory) const;
+    bool is_script(const std::string& name, const FileInfo& info) const;
+    const std::string* interpreter_of(std::string_view name) const noexcept;
+    void plan_process(const std::string& script, ProcessOptions& process) const;
+    std::vector<std::string> make_environment(
+        const Request& request, const CgiTarget& target, const std::string& script_path) const;
+
+    std::string root_path_;
+    std::string program_;
+    std::shared_ptr<CgiGate> gate_;
+    Directory root_;
+    PathRules rules_;
+    /// Extensions and the paths of their programs.
+    std::vector<std::pair<std::string, std::string>> interpreters_;
+    CgiVariables inherited_;
+    std::string document_root_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+#endif
 
 #endif // PORTHOLE_HPP
 
@@ -9729,6 +10416,7 @@ PORTHOLE_FN bool has_windows_files() noexcept {
 PORTHOLE_NAMESPACE_END
 
 #endif
+#if PORTHOLE_WITH_LIVE
 
 // porthole/os/output_file.inl
 
@@ -10282,6 +10970,8 @@ PORTHOLE_FN void OutputFile::discard() noexcept {
 PORTHOLE_NAMESPACE_END
 
 #endif
+#endif
+#if PORTHOLE_WITH_CGI
 
 // porthole/os/spawn_posix.inl
 
@@ -11760,6 +12450,7 @@ PORTHOLE_FN bool ScratchFile::append(std::string_view bytes) noexcept {
 
 PORTHOLE_NAMESPACE_END
 
+#endif
 #endif
 
 // porthole/http/method.inl
@@ -14545,566 +15236,6 @@ PORTHOLE_FN std::string_view Request::http_version() const noexcept {
 
 PORTHOLE_NAMESPACE_END
 
-// porthole/http/multipart.inl
-
-// The search for the next delimiter looks for its first byte alone, a carriage return, which occurs
-// nowhere else in it: after a mismatch nothing that was compared has to be looked at again, and
-// what a piece's end cuts off of a possible delimiter is known without being kept.
-
-PORTHOLE_NAMESPACE_BEGIN
-
-PORTHOLE_FN int status_of(MultipartFault fault) noexcept {
-    constexpr int bad_request = 400;
-    constexpr int content_too_large = 413;
-    constexpr int unsupported_media_type = 415;
-    constexpr int fields_too_large = 431;
-    switch (fault) {
-    case MultipartFault::none: return 200;
-    case MultipartFault::not_a_form: return unsupported_media_type;
-    case MultipartFault::bad_boundary:
-    case MultipartFault::preamble_too_long:
-    case MultipartFault::bad_delimiter:
-    case MultipartFault::bad_part_field:
-    case MultipartFault::bad_disposition:
-    case MultipartFault::epilogue_too_long:
-    case MultipartFault::incomplete: return bad_request;
-    case MultipartFault::part_head_too_large:
-    case MultipartFault::too_many_part_fields:
-    case MultipartFault::name_too_long: return fields_too_large;
-    case MultipartFault::too_many_parts:
-    case MultipartFault::part_too_large:
-    case MultipartFault::collected_too_large: return content_too_large;
-    }
-    return bad_request;
-}
-
-PORTHOLE_FN std::string_view describe(MultipartFault fault) noexcept {
-    switch (fault) {
-    case MultipartFault::none: return "";
-    case MultipartFault::not_a_form: return "The content is not multipart/form-data.";
-    case MultipartFault::bad_boundary:
-        return "The Content-Type names no boundary, or one that is not allowed.";
-    case MultipartFault::preamble_too_long:
-        return "The form does not begin with its boundary (MultipartLimits::max_preamble_bytes).";
-    case MultipartFault::bad_delimiter:
-        return "A line of the form begins with the boundary and goes on with something else.";
-    case MultipartFault::bad_part_field: return "A part of the form has a malformed field line.";
-    case MultipartFault::bad_disposition:
-        return "A part of the form has no name, or a malformed Content-Disposition.";
-    case MultipartFault::part_head_too_large:
-        return "The fields of a part are too large (MultipartLimits::max_part_head_bytes).";
-    case MultipartFault::too_many_part_fields:
-        return "A part of the form has too many fields (MultipartLimits::max_part_fields).";
-    case MultipartFault::name_too_long:
-        return "A name in the form is too long (MultipartLimits::max_name_bytes).";
-    case MultipartFault::too_many_parts:
-        return "The form has too many parts (MultipartLimits::max_parts).";
-    case MultipartFault::part_too_large:
-        return "A part of the form is too large (MultipartLimits::max_part_bytes).";
-    case MultipartFault::collected_too_large:
-        return "The form's fields are too large (MultipartLimits::max_collected_bytes).";
-    case MultipartFault::epilogue_too_long:
-        return "Too much follows the form's end (MultipartLimits::max_epilogue_bytes).";
-    case MultipartFault::incomplete: return "The form ends before its last boundary.";
-    }
-    return "";
-}
-
-namespace detail {
-
-/// bchars (RFC 2046 section 5.1.1); a space must not be the last.
-inline bool is_boundary(std::string_view text) noexcept {
-    constexpr std::size_t max_boundary_bytes = 70;
-    for (const char c : text) {
-        if (!ascii::is_alpha(c) && !ascii::is_digit(c)
-            && std::string_view("'()+_,-./:=? ").find(c) == std::string_view::npos) {
-            return false;
-        }
-    }
-    return !text.empty() && text.size() <= max_boundary_bytes && text.back() != ' ';
-}
-
-PORTHOLE_FN MultipartFault
-read_boundary(std::string_view content_type, std::string_view& boundary) {
-    if (!ascii::equals_ignoring_case(media_type_essence(content_type), "multipart/form-data")) {
-        return MultipartFault::not_a_form;
-    }
-    std::string_view rest =
-        content_type.substr((std::min)(content_type.find(';'), content_type.size()));
-    std::size_t boundaries = 0;
-    while (!rest.empty()) {
-        const std::string_view parameter = next_parameter(rest);
-        const std::string_view name = parameter.substr(0, parameter.find('='));
-        if (ascii::equals_ignoring_case(name, "boundary")) {
-            ++boundaries;
-        }
-    }
-    const auto value = media_type_parameter(content_type, "boundary");
-    // Two of them: others may read the form by the second.
-    if (!value || boundaries != 1 || !is_boundary(*value)) {
-        return MultipartFault::bad_boundary;
-    }
-    boundary = *value;
-    return MultipartFault::none;
-}
-
-PORTHOLE_FN MultipartFault read_boundary(const Request& request, std::string_view& boundary) {
-    const auto content_type = request.header("Content-Type");
-    if (!content_type || request.fields().count("Content-Type") != 1) {
-        return MultipartFault::not_a_form;
-    }
-    return read_boundary(*content_type, boundary);
-}
-
-PORTHOLE_FN
-MultipartParser::MultipartParser(std::string_view boundary, const MultipartLimits& limits)
-    : limits_(limits), delimiter_("\r\n--") {
-    delimiter_ += boundary;
-    // The first delimiter may stand at the very beginning, as if a line end were before it.
-    matched_ = unsent_ = 2;
-}
-
-PORTHOLE_FN MultipartEvent MultipartParser::fail(MultipartFault fault) noexcept {
-    state_ = State::failed;
-    fault_ = fault;
-    data_ = {};
-    return MultipartEvent::failed;
-}
-
-PORTHOLE_FN MultipartEvent MultipartParser::parse(std::string_view bytes, std::size_t& consumed) {
-    consumed = 0;
-    data_ = {};
-    for (;;) {
-        std::size_t taken = 0;
-        const MultipartEvent event = step(bytes.substr(consumed), taken);
-        consumed += taken;
-        if (event != MultipartEvent::need_more || consumed == bytes.size()) {
-            return event;
-        }
-    }
-}
-
-PORTHOLE_FN MultipartFault MultipartParser::finish() noexcept {
-    const bool is_complete =
-        state_ == State::close_end || state_ == State::epilogue || state_ == State::close_line_feed;
-    if (!is_complete && state_ != State::failed) {
-        static_cast<void>(fail(
-            state_ == State::over_limit ? MultipartFault::part_too_large
-                                        : MultipartFault::incomplete));
-    }
-    return fault_;
-}
-
-PORTHOLE_FN MultipartEvent MultipartParser::step(std::string_view rest, std::size_t& taken) {
-    switch (state_) {
-    case State::preamble:
-    case State::content: return matched_ != 0 ? go_on_matching(rest, taken) : search(rest, taken);
-    case State::delimiter_end:
-    case State::delimiter_dash:
-    case State::delimiter_padding:
-    case State::delimiter_line_feed:
-    case State::close_end:
-    case State::close_line_feed:
-        if (rest.empty()) {
-            return MultipartEvent::need_more;
-        }
-        taken = 1;
-        return read_delimiter_end(rest.front());
-    case State::head: return read_head(rest, taken);
-    case State::epilogue: return skip_epilogue(rest, taken);
-    case State::over_limit: return fail(MultipartFault::part_too_large);
-    case State::failed: break;
-    }
-    return MultipartEvent::failed;
-}
-
-/// Content up to the next delimiter, or to what may be the beginning of one.
-PORTHOLE_FN MultipartEvent MultipartParser::search(std::string_view rest, std::size_t& taken) {
-    const char* const begin = rest.data();
-    std::size_t at = 0;
-    std::size_t compared = 0;
-    while (at < rest.size()) {
-        const void* found = std::memchr(begin + at, '\r', rest.size() - at);
-        if (found == nullptr) {
-            at = rest.size();
-            break;
-        }
-        at = static_cast<std::size_t>(static_cast<const char*>(found) - begin);
-        compared = (std::min)(rest.size() - at, delimiter_.size());
-        if (std::memcmp(begin + at, delimiter_.data(), compared) == 0) {
-            break;
-        }
-        compared = 0;
-        ++at;
-    }
-    taken = at;
-    if (at != 0) {
-        return give(rest.substr(0, at));
-    }
-    taken = matched_ = compared;
-    unsent_ = 0;
-    state_ = matched_ == delimiter_.size() ? State::delimiter_end : state_;
-    return MultipartEvent::need_more;
-}
-
-/// A delimiter may have begun in earlier bytes.
-PORTHOLE_FN MultipartEvent
-MultipartParser::go_on_matching(std::string_view rest, std::size_t& taken) {
-    while (matched_ < delimiter_.size() && taken < rest.size()
-           && rest[taken] == delimiter_[matched_]) {
-        ++matched_;
-        ++taken;
-    }
-    if (matched_ == delimiter_.size()) {
-        state_ = State::delimiter_end;
-        return MultipartEvent::need_more;
-    }
-    if (taken == rest.size()) {
-        return MultipartEvent::need_more;
-    }
-    const std::string_view held = std::string_view(delimiter_).substr(unsent_, matched_ - unsent_);
-    matched_ = unsent_ = 0;
-    return held.empty() ? MultipartEvent::need_more : give(held);
-}
-
-PORTHOLE_FN MultipartEvent MultipartParser::give(std::string_view piece) {
-    if (state_ == State::preamble) {
-        counted_ += piece.size();
-        return counted_ > limits_.max_preamble_bytes ? fail(MultipartFault::preamble_too_long)
-                                                     : MultipartEvent::need_more;
-    }
-    const std::uint64_t allowed = limits_.max_part_bytes - counted_;
-    if (allowed == 0) {
-        return fail(MultipartFault::part_too_large);
-    }
-    if (piece.size() > allowed) {
-        piece = piece.substr(0, static_cast<std::size_t>(allowed));
-        state_ = State::over_limit;
-    }
-    counted_ += piece.size();
-    data_ = piece;
-    return MultipartEvent::data;
-}
-
-/// What follows the boundary on its line: nothing or padding before another part, "--" behind the
-/// last one (RFC 2046 section 5.1.1). No content may have a line that begins like a delimiter, so
-/// anything else there is an error, and no guess is made at what was meant.
-PORTHOLE_FN MultipartEvent MultipartParser::read_delimiter_end(char c) {
-    const bool is_padding = c == ' ' || c == '\t';
-    switch (state_) {
-    case State::delimiter_end:
-        if (c == '-') {
-            state_ = State::delimiter_dash;
-            return MultipartEvent::need_more;
-        }
-        [[fallthrough]];
-    case State::delimiter_padding:
-        state_ = c == '\r' ? State::delimiter_line_feed : State::delimiter_padding;
-        return c == '\r' || is_padding ? MultipartEvent::need_more
-                                       : fail(MultipartFault::bad_delimiter);
-    case State::delimiter_line_feed:
-        return c == '\n' ? end_part(State::head) : fail(MultipartFault::bad_delimiter);
-    case State::delimiter_dash:
-        return c == '-' ? end_part(State::close_end) : fail(MultipartFault::bad_delimiter);
-    case State::close_end:
-        state_ = c == '\r' ? State::close_line_feed : State::close_end;
-        return c == '\r' || is_padding ? MultipartEvent::need_more
-                                       : fail(MultipartFault::bad_delimiter);
-    case State::close_line_feed:
-        counted_ = 0;
-        state_ = State::epilogue;
-        return c == '\n' ? MultipartEvent::need_more : fail(MultipartFault::bad_delimiter);
-    case State::preamble:
-    case State::head:
-    case State::content:
-    case State::epilogue:
-    case State::over_limit:
-    case State::failed: break;
-    }
-    return fail(MultipartFault::bad_delimiter);
-}
-
-PORTHOLE_FN MultipartEvent MultipartParser::end_part(State next) noexcept {
-    state_ = next;
-    is_head_begun_ = false;
-    return std::exchange(is_in_part_, false) ? MultipartEvent::part_end : MultipartEvent::need_more;
-}
-
-PORTHOLE_FN MultipartEvent
-MultipartParser::skip_epilogue(std::string_view rest, std::size_t& taken) {
-    taken = rest.size();
-    counted_ += rest.size();
-    return counted_ > limits_.max_epilogue_bytes ? fail(MultipartFault::epilogue_too_long)
-                                                 : MultipartEvent::need_more;
-}
-
-/// Collects lines up to the empty one.
-PORTHOLE_FN MultipartEvent MultipartParser::read_head(std::string_view rest, std::size_t& taken) {
-    if (rest.empty()) {
-        return MultipartEvent::need_more;
-    }
-    if (!is_head_begun_) {
-        if (parts_ == limits_.max_parts) {
-            return fail(MultipartFault::too_many_parts);
-        }
-        is_head_begun_ = true;
-        head_.clear();
-    }
-    const std::size_t line_feed = rest.find('\n');
-    const bool has_line = line_feed != std::string_view::npos;
-    const std::string_view piece = rest.substr(0, has_line ? line_feed + 1 : rest.size());
-    if (piece.size() > limits_.max_part_head_bytes - head_.size()) {
-        return fail(MultipartFault::part_head_too_large);
-    }
-    head_.append(piece);
-    taken = piece.size();
-    if (!has_line) {
-        return MultipartEvent::need_more;
-    }
-    const std::string_view head = head_;
-    if (head.size() < 2 || head[head.size() - 2] != '\r') {
-        return fail(MultipartFault::bad_part_field); // a bare line feed
-    }
-    const bool is_empty_line =
-        head.size() == 2 || (head.size() > 3 && head.substr(head.size() - 4) == "\r\n\r\n");
-    return is_empty_line ? begin_part() : MultipartEvent::need_more;
-}
-
-PORTHOLE_FN MultipartEvent MultipartParser::begin_part() {
-    const MultipartFault fault = split_head();
-    if (fault != MultipartFault::none) {
-        return fail(fault);
-    }
-    ++parts_;
-    counted_ = 0;
-    state_ = State::content;
-    is_in_part_ = true;
-    // The empty line's end may also be the one that a delimiter begins with: no content at all.
-    matched_ = unsent_ = 2;
-    return MultipartEvent::part_begin;
-}
-
-PORTHOLE_FN MultipartFault MultipartParser::split_head() {
-    part_.name = {};
-    part_.file_name.reset();
-    part_.fields.clear();
-    part_.fields.set_base(head_.data());
-    const auto span_of = [this](std::string_view text) {
-        return Span{
-            static_cast<std::uint32_t>(text.data() - head_.data()),
-            static_cast<std::uint32_t>(text.size())};
-    };
-    std::string_view rest = head_;
-    for (;;) {
-        const std::string_view line = rest.substr(0, rest.find("\r\n"));
-        rest.remove_prefix(line.size() + 2);
-        if (line.empty()) {
-            break;
-        }
-        const std::size_t colon = line.find(':');
-        const std::string_view name = line.substr(0, colon);
-        if (colon == std::string_view::npos || !ascii::is_token(name)) {
-            return MultipartFault::bad_part_field;
-        }
-        const std::string_view value = ascii::trim(line.substr(colon + 1));
-        if (!ascii::is_field_value(value)) {
-            return MultipartFault::bad_part_field;
-        }
-        if (part_.fields.size() == limits_.max_part_fields) {
-            return MultipartFault::too_many_part_fields;
-        }
-        part_.fields.add({span_of(name), span_of(value)});
-    }
-    part_.content_type = part_.fields.find("Content-Type").value_or("text/plain");
-    const auto disposition = part_.fields.find("Content-Disposition");
-    if (!disposition || part_.fields.count("Content-Disposition") != 1) {
-        return MultipartFault::bad_disposition;
-    }
-    return read_names(*disposition);
-}
-
-/// The escapes that are in use within the quotes of a form's names: browsers write a quote, a
-/// carriage return and a line feed as %22, %0D and %0A, and nothing else so (WHATWG HTML section
-/// 4.10.21.8); other clients put a backslash before a quote or a backslash. A backslash that
-/// escapes nothing is one, as in the paths that old browsers sent.
-inline void append_form_name(std::string_view quoted, std::string& into) {
-    while (!quoted.empty()) {
-        char c = quoted.front();
-        std::size_t used = 1;
-        if (c == '\\' && quoted.size() > 1 && (quoted[1] == '"' || quoted[1] == '\\')) {
-            c = quoted[1];
-            used = 2;
-        } else if (c == '%' && quoted.size() > 2) {
-            constexpr int base = 16;
-            const int high = ascii::hex_value(quoted[1]);
-            const int low = ascii::hex_value(quoted[2]);
-            const int value = high >= 0 && low >= 0 ? high * base + low : -1;
-            if (value == '"' || value == '\r' || value == '\n') {
-                c = static_cast<char>(value);
-                used = 3;
-            }
-        }
-        into += c;
-        quoted.remove_prefix(used);
-    }
-}
-
-/// The size of a quoted-string at the front of `text`, or 0.
-inline std::size_t quoted_size(std::string_view text) noexcept {
-    if (text.empty() || text.front() != '"') {
-        return 0;
-    }
-    for (std::size_t i = 1; i < text.size(); ++i) {
-        if (text[i] == '"') {
-            return i + 1;
-        }
-        const bool is_escape =
-            text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '"' || text[i + 1] == '\\');
-        i += is_escape ? 1 : 0;
-    }
-    return 0;
-}
-
-/// Takes "; name=value" from the front of `rest`. False when it is none; an empty name when there
-/// is nothing between two semicolons, which is allowed (RFC 9110 section 5.6.6).
-inline bool next_disposition_parameter(
-    std::string_view& rest, std::string_view& name, std::string_view& value) noexcept {
-    const auto skip_blanks = [&rest] {
-        rest.remove_prefix((std::min)(rest.find_first_not_of(" \t"), rest.size()));
-    };
-    name = value = {};
-    if (rest.front() != ';') {
-        return false;
-    }
-    rest.remove_prefix(1);
-    skip_blanks();
-    if (rest.empty() || rest.front() == ';') {
-        return true;
-    }
-    name = rest.substr(0, rest.find('='));
-    if (name.size() == rest.size() || !ascii::is_token(name)) {
-        return false;
-    }
-    rest.remove_prefix(name.size() + 1);
-    std::size_t size = quoted_size(rest);
-    if (size == 0) {
-        size = (std::min)(rest.find_first_of("; \t"), rest.size());
-        if (!ascii::is_token(rest.substr(0, size))) {
-            return false;
-        }
-    }
-    value = rest.substr(0, size);
-    rest.remove_prefix(size);
-    skip_blanks();
-    return true;
-}
-
-/// Content-Disposition: form-data; name="..."; filename="..." (RFC 7578 section 4.2). Other
-/// parameters mean nothing, "filename*" among them, which must not be used here.
-PORTHOLE_FN MultipartFault MultipartParser::read_names(std::string_view disposition) {
-    const std::size_t type_size = (std::min)(disposition.find_first_of("; \t"), disposition.size());
-    if (!ascii::equals_ignoring_case(disposition.substr(0, type_size), "form-data")) {
-        return MultipartFault::bad_disposition;
-    }
-    std::string_view rest = ascii::trim(disposition.substr(type_size));
-    std::optional<std::string_view> name;
-    std::optional<std::string_view> file_name;
-    while (!rest.empty()) {
-        std::string_view found;
-        std::string_view value;
-        if (!next_disposition_parameter(rest, found, value)) {
-            return MultipartFault::bad_disposition;
-        }
-        const bool is_name = ascii::equals_ignoring_case(found, "name");
-        if (!is_name && !ascii::equals_ignoring_case(found, "filename")) {
-            continue;
-        }
-        std::optional<std::string_view>& place = is_name ? name : file_name;
-        if (place) {
-            return MultipartFault::bad_disposition; // others may go by the other one
-        }
-        place = value;
-    }
-    if (!name) {
-        return MultipartFault::bad_disposition;
-    }
-    const auto append = [this](std::string_view sent) {
-        const std::size_t before = names_.size();
-        if (sent.front() == '"') {
-            append_form_name(sent.substr(1, sent.size() - 2), names_);
-        } else {
-            names_.append(sent);
-        }
-        return names_.size() - before;
-    };
-    names_.clear();
-    names_.reserve(name->size() + (file_name ? file_name->size() : 0)); // the views stay valid
-    const std::size_t name_size = append(*name);
-    const std::size_t file_name_size = file_name ? append(*file_name) : 0;
-    part_.name = std::string_view(names_).substr(0, name_size);
-    if (file_name) {
-        part_.file_name = std::string_view(names_).substr(name_size);
-    }
-    return name_size > limits_.max_name_bytes || file_name_size > limits_.max_name_bytes
-               ? MultipartFault::name_too_long
-               : MultipartFault::none;
-}
-
-} // namespace detail
-
-PORTHOLE_FN std::optional<std::vector<FormPart>> read_form_parts(
-    std::string_view content_type, std::string_view content, const MultipartLimits& limits,
-    MultipartFault& fault) {
-    using detail::MultipartEvent;
-    std::string_view boundary;
-    fault = detail::read_boundary(content_type, boundary);
-    if (fault != MultipartFault::none) {
-        return std::nullopt;
-    }
-    detail::MultipartParser parser(boundary, limits);
-    std::vector<FormPart> parts;
-    MultipartEvent event = MultipartEvent::part_end;
-    std::size_t at = 0;    // of the content: where parse() goes on
-    std::size_t begin = 0; // of the last part's content
-    std::size_t size = 0;
-    while (event != MultipartEvent::need_more && event != MultipartEvent::failed) {
-        std::size_t consumed = 0;
-        event = parser.parse(content.substr(at), consumed);
-        at += consumed;
-        if (event == MultipartEvent::part_begin) {
-            const FormPartHead& head = parser.part();
-            FormPart part;
-            part.name.assign(head.name);
-            if (head.file_name) {
-                part.file_name.emplace(*head.file_name);
-            }
-            part.content_type.assign(head.content_type);
-            parts.push_back(std::move(part));
-            begin = at;
-            size = 0;
-        } else if (event == MultipartEvent::data) {
-            size += parser.data().size();
-        } else if (event == MultipartEvent::part_end) {
-            parts.back().content = content.substr(begin, size);
-        }
-    }
-    fault = parser.finish();
-    return fault == MultipartFault::none ? std::optional<std::vector<FormPart>>(std::move(parts))
-                                         : std::nullopt;
-}
-
-PORTHOLE_FN std::optional<std::vector<FormPart>>
-read_form_parts(const Request& request, const MultipartLimits& limits) {
-    std::string_view boundary;
-    if (detail::read_boundary(request, boundary) != MultipartFault::none) {
-        return std::nullopt;
-    }
-    MultipartFault fault = MultipartFault::none;
-    return read_form_parts(*request.header("Content-Type"), request.body(), limits, fault);
-}
-
-PORTHOLE_NAMESPACE_END
-
 // porthole/http/response.inl
 
 PORTHOLE_NAMESPACE_BEGIN
@@ -15677,6 +15808,798 @@ PORTHOLE_FN void set_event_stream_fields(Response& response) {
 } // namespace detail
 
 PORTHOLE_NAMESPACE_END
+#if PORTHOLE_WITH_LIVE
+
+// porthole/http/multipart.inl
+
+// The search for the next delimiter looks for its first byte alone, a carriage return, which occurs
+// nowhere else in it: after a mismatch nothing that was compared has to be looked at again, and
+// what a piece's end cuts off of a possible delimiter is known without being kept.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+PORTHOLE_FN int status_of(MultipartFault fault) noexcept {
+    constexpr int bad_request = 400;
+    constexpr int content_too_large = 413;
+    constexpr int unsupported_media_type = 415;
+    constexpr int fields_too_large = 431;
+    switch (fault) {
+    case MultipartFault::none: return 200;
+    case MultipartFault::not_a_form: return unsupported_media_type;
+    case MultipartFault::bad_boundary:
+    case MultipartFault::preamble_too_long:
+    case MultipartFault::bad_delimiter:
+    case MultipartFault::bad_part_field:
+    case MultipartFault::bad_disposition:
+    case MultipartFault::epilogue_too_long:
+    case MultipartFault::incomplete: return bad_request;
+    case MultipartFault::part_head_too_large:
+    case MultipartFault::too_many_part_fields:
+    case MultipartFault::name_too_long: return fields_too_large;
+    case MultipartFault::too_many_parts:
+    case MultipartFault::part_too_large:
+    case MultipartFault::collected_too_large: return content_too_large;
+    }
+    return bad_request;
+}
+
+PORTHOLE_FN std::string_view describe(MultipartFault fault) noexcept {
+    switch (fault) {
+    case MultipartFault::none: return "";
+    case MultipartFault::not_a_form: return "The content is not multipart/form-data.";
+    case MultipartFault::bad_boundary:
+        return "The Content-Type names no boundary, or one that is not allowed.";
+    case MultipartFault::preamble_too_long:
+        return "The form does not begin with its boundary (MultipartLimits::max_preamble_bytes).";
+    case MultipartFault::bad_delimiter:
+        return "A line of the form begins with the boundary and goes on with something else.";
+    case MultipartFault::bad_part_field: return "A part of the form has a malformed field line.";
+    case MultipartFault::bad_disposition:
+        return "A part of the form has no name, or a malformed Content-Disposition.";
+    case MultipartFault::part_head_too_large:
+        return "The fields of a part are too large (MultipartLimits::max_part_head_bytes).";
+    case MultipartFault::too_many_part_fields:
+        return "A part of the form has too many fields (MultipartLimits::max_part_fields).";
+    case MultipartFault::name_too_long:
+        return "A name in the form is too long (MultipartLimits::max_name_bytes).";
+    case MultipartFault::too_many_parts:
+        return "The form has too many parts (MultipartLimits::max_parts).";
+    case MultipartFault::part_too_large:
+        return "A part of the form is too large (MultipartLimits::max_part_bytes).";
+    case MultipartFault::collected_too_large:
+        return "The form's fields are too large (MultipartLimits::max_collected_bytes).";
+    case MultipartFault::epilogue_too_long:
+        return "Too much follows the form's end (MultipartLimits::max_epilogue_bytes).";
+    case MultipartFault::incomplete: return "The form ends before its last boundary.";
+    }
+    return "";
+}
+
+namespace detail {
+
+/// bchars (RFC 2046 section 5.1.1); a space must not be the last.
+inline bool is_boundary(std::string_view text) noexcept {
+    constexpr std::size_t max_boundary_bytes = 70;
+    for (const char c : text) {
+        if (!ascii::is_alpha(c) && !ascii::is_digit(c)
+            && std::string_view("'()+_,-./:=? ").find(c) == std::string_view::npos) {
+            return false;
+        }
+    }
+    return !text.empty() && text.size() <= max_boundary_bytes && text.back() != ' ';
+}
+
+PORTHOLE_FN MultipartFault
+read_boundary(std::string_view content_type, std::string_view& boundary) {
+    if (!ascii::equals_ignoring_case(media_type_essence(content_type), "multipart/form-data")) {
+        return MultipartFault::not_a_form;
+    }
+    std::string_view rest =
+        content_type.substr((std::min)(content_type.find(';'), content_type.size()));
+    std::size_t boundaries = 0;
+    while (!rest.empty()) {
+        const std::string_view parameter = next_parameter(rest);
+        const std::string_view name = parameter.substr(0, parameter.find('='));
+        if (ascii::equals_ignoring_case(name, "boundary")) {
+            ++boundaries;
+        }
+    }
+    const auto value = media_type_parameter(content_type, "boundary");
+    // Two of them: others may read the form by the second.
+    if (!value || boundaries != 1 || !is_boundary(*value)) {
+        return MultipartFault::bad_boundary;
+    }
+    boundary = *value;
+    return MultipartFault::none;
+}
+
+PORTHOLE_FN MultipartFault read_boundary(const Request& request, std::string_view& boundary) {
+    const auto content_type = request.header("Content-Type");
+    if (!content_type || request.fields().count("Content-Type") != 1) {
+        return MultipartFault::not_a_form;
+    }
+    return read_boundary(*content_type, boundary);
+}
+
+PORTHOLE_FN
+MultipartParser::MultipartParser(std::string_view boundary, const MultipartLimits& limits)
+    : limits_(limits), delimiter_("\r\n--") {
+    delimiter_ += boundary;
+    // The first delimiter may stand at the very beginning, as if a line end were before it.
+    matched_ = unsent_ = 2;
+}
+
+PORTHOLE_FN MultipartEvent MultipartParser::fail(MultipartFault fault) noexcept {
+    state_ = State::failed;
+    fault_ = fault;
+    data_ = {};
+    return MultipartEvent::failed;
+}
+
+PORTHOLE_FN MultipartEvent MultipartParser::parse(std::string_view bytes, std::size_t& consumed) {
+    consumed = 0;
+    data_ = {};
+    for (;;) {
+        std::size_t taken = 0;
+        const MultipartEvent event = step(bytes.substr(consumed), taken);
+        consumed += taken;
+        if (event != MultipartEvent::need_more || consumed == bytes.size()) {
+            return event;
+        }
+    }
+}
+
+PORTHOLE_FN MultipartFault MultipartParser::finish() noexcept {
+    const bool is_complete =
+        state_ == State::close_end || state_ == State::epilogue || state_ == State::close_line_feed;
+    if (!is_complete && state_ != State::failed) {
+        static_cast<void>(fail(
+            state_ == State::over_limit ? MultipartFault::part_too_large
+                                        : MultipartFault::incomplete));
+    }
+    return fault_;
+}
+
+PORTHOLE_FN MultipartEvent MultipartParser::step(std::string_view rest, std::size_t& taken) {
+    switch (state_) {
+    case State::preamble:
+    case State::content: return matched_ != 0 ? go_on_matching(rest, taken) : search(rest, taken);
+    case State::delimiter_end:
+    case State::delimiter_dash:
+    case State::delimiter_padding:
+    case State::delimiter_line_feed:
+    case State::close_end:
+    case State::close_line_feed:
+        if (rest.empty()) {
+            return MultipartEvent::need_more;
+        }
+        taken = 1;
+        return read_delimiter_end(rest.front());
+    case State::head: return read_head(rest, taken);
+    case State::epilogue: return skip_epilogue(rest, taken);
+    case State::over_limit: return fail(MultipartFault::part_too_large);
+    case State::failed: break;
+    }
+    return MultipartEvent::failed;
+}
+
+/// Content up to the next delimiter, or to what may be the beginning of one.
+PORTHOLE_FN MultipartEvent MultipartParser::search(std::string_view rest, std::size_t& taken) {
+    const char* const begin = rest.data();
+    std::size_t at = 0;
+    std::size_t compared = 0;
+    while (at < rest.size()) {
+        const void* found = std::memchr(begin + at, '\r', rest.size() - at);
+        if (found == nullptr) {
+            at = rest.size();
+            break;
+        }
+        at = static_cast<std::size_t>(static_cast<const char*>(found) - begin);
+        compared = (std::min)(rest.size() - at, delimiter_.size());
+        if (std::memcmp(begin + at, delimiter_.data(), compared) == 0) {
+            break;
+        }
+        compared = 0;
+        ++at;
+    }
+    taken = at;
+    if (at != 0) {
+        return give(rest.substr(0, at));
+    }
+    taken = matched_ = compared;
+    unsent_ = 0;
+    state_ = matched_ == delimiter_.size() ? State::delimiter_end : state_;
+    return MultipartEvent::need_more;
+}
+
+/// A delimiter may have begun in earlier bytes.
+PORTHOLE_FN MultipartEvent
+MultipartParser::go_on_matching(std::string_view rest, std::size_t& taken) {
+    while (matched_ < delimiter_.size() && taken < rest.size()
+           && rest[taken] == delimiter_[matched_]) {
+        ++matched_;
+        ++taken;
+    }
+    if (matched_ == delimiter_.size()) {
+        state_ = State::delimiter_end;
+        return MultipartEvent::need_more;
+    }
+    if (taken == rest.size()) {
+        return MultipartEvent::need_more;
+    }
+    const std::string_view held = std::string_view(delimiter_).substr(unsent_, matched_ - unsent_);
+    matched_ = unsent_ = 0;
+    return held.empty() ? MultipartEvent::need_more : give(held);
+}
+
+PORTHOLE_FN MultipartEvent MultipartParser::give(std::string_view piece) {
+    if (state_ == State::preamble) {
+        counted_ += piece.size();
+        return counted_ > limits_.max_preamble_bytes ? fail(MultipartFault::preamble_too_long)
+                                                     : MultipartEvent::need_more;
+    }
+    const std::uint64_t allowed = limits_.max_part_bytes - counted_;
+    if (allowed == 0) {
+        return fail(MultipartFault::part_too_large);
+    }
+    if (piece.size() > allowed) {
+        piece = piece.substr(0, static_cast<std::size_t>(allowed));
+        state_ = State::over_limit;
+    }
+    counted_ += piece.size();
+    data_ = piece;
+    return MultipartEvent::data;
+}
+
+/// What follows the boundary on its line: nothing or padding before another part, "--" behind the
+/// last one (RFC 2046 section 5.1.1). No content may have a line that begins like a delimiter, so
+/// anything else there is an error, and no guess is made at what was meant.
+PORTHOLE_FN MultipartEvent MultipartParser::read_delimiter_end(char c) {
+    const bool is_padding = c == ' ' || c == '\t';
+    switch (state_) {
+    case State::delimiter_end:
+        if (c == '-') {
+            state_ = State::delimiter_dash;
+            return MultipartEvent::need_more;
+        }
+        [[fallthrough]];
+    case State::delimiter_padding:
+        state_ = c == '\r' ? State::delimiter_line_feed : State::delimiter_padding;
+        return c == '\r' || is_padding ? MultipartEvent::need_more
+                                       : fail(MultipartFault::bad_delimiter);
+    case State::delimiter_line_feed:
+        return c == '\n' ? end_part(State::head) : fail(MultipartFault::bad_delimiter);
+    case State::delimiter_dash:
+        return c == '-' ? end_part(State::close_end) : fail(MultipartFault::bad_delimiter);
+    case State::close_end:
+        state_ = c == '\r' ? State::close_line_feed : State::close_end;
+        return c == '\r' || is_padding ? MultipartEvent::need_more
+                                       : fail(MultipartFault::bad_delimiter);
+    case State::close_line_feed:
+        counted_ = 0;
+        state_ = State::epilogue;
+        return c == '\n' ? MultipartEvent::need_more : fail(MultipartFault::bad_delimiter);
+    case State::preamble:
+    case State::head:
+    case State::content:
+    case State::epilogue:
+    case State::over_limit:
+    case State::failed: break;
+    }
+    return fail(MultipartFault::bad_delimiter);
+}
+
+PORTHOLE_FN MultipartEvent MultipartParser::end_part(State next) noexcept {
+    state_ = next;
+    is_head_begun_ = false;
+    return std::exchange(is_in_part_, false) ? MultipartEvent::part_end : MultipartEvent::need_more;
+}
+
+PORTHOLE_FN MultipartEvent
+MultipartParser::skip_epilogue(std::string_view rest, std::size_t& taken) {
+    taken = rest.size();
+    counted_ += rest.size();
+    return counted_ > limits_.max_epilogue_bytes ? fail(MultipartFault::epilogue_too_long)
+                                                 : MultipartEvent::need_more;
+}
+
+/// Collects lines up to the empty one.
+PORTHOLE_FN MultipartEvent MultipartParser::read_head(std::string_view rest, std::size_t& taken) {
+    if (rest.empty()) {
+        return MultipartEvent::need_more;
+    }
+    if (!is_head_begun_) {
+        if (parts_ == limits_.max_parts) {
+            return fail(MultipartFault::too_many_parts);
+        }
+        is_head_begun_ = true;
+        head_.clear();
+    }
+    const std::size_t line_feed = rest.find('\n');
+    const bool has_line = line_feed != std::string_view::npos;
+    const std::string_view piece = rest.substr(0, has_line ? line_feed + 1 : rest.size());
+    if (piece.size() > limits_.max_part_head_bytes - head_.size()) {
+        return fail(MultipartFault::part_head_too_large);
+    }
+    head_.append(piece);
+    taken = piece.size();
+    if (!has_line) {
+        return MultipartEvent::need_more;
+    }
+    const std::string_view head = head_;
+    if (head.size() < 2 || head[head.size() - 2] != '\r') {
+        return fail(MultipartFault::bad_part_field); // a bare line feed
+    }
+    const bool is_empty_line =
+        head.size() == 2 || (head.size() > 3 && head.substr(head.size() - 4) == "\r\n\r\n");
+    return is_empty_line ? begin_part() : MultipartEvent::need_more;
+}
+
+PORTHOLE_FN MultipartEvent MultipartParser::begin_part() {
+    const MultipartFault fault = split_head();
+    if (fault != MultipartFault::none) {
+        return fail(fault);
+    }
+    ++parts_;
+    counted_ = 0;
+    state_ = State::content;
+    is_in_part_ = true;
+    // The empty line's end may also be the one that a delimiter begins with: no content at all.
+    matched_ = unsent_ = 2;
+    return MultipartEvent::part_begin;
+}
+
+PORTHOLE_FN MultipartFault MultipartParser::split_head() {
+    part_.name = {};
+    part_.file_name.reset();
+    part_.fields.clear();
+    part_.fields.set_base(head_.data());
+    const auto span_of = [this](std::string_view text) {
+        return Span{
+            static_cast<std::uint32_t>(text.data() - head_.data()),
+            static_cast<std::uint32_t>(text.size())};
+    };
+    std::string_view rest = head_;
+    for (;;) {
+        const std::string_view line = rest.substr(0, rest.find("\r\n"));
+        rest.remove_prefix(line.size() + 2);
+        if (line.empty()) {
+            break;
+        }
+        const std::size_t colon = line.find(':');
+        const std::string_view name = line.substr(0, colon);
+        if (colon == std::string_view::npos || !ascii::is_token(name)) {
+            return MultipartFault::bad_part_field;
+        }
+        const std::string_view value = ascii::trim(line.substr(colon + 1));
+        if (!ascii::is_field_value(value)) {
+            return MultipartFault::bad_part_field;
+        }
+        if (part_.fields.size() == limits_.max_part_fields) {
+            return MultipartFault::too_many_part_fields;
+        }
+        part_.fields.add({span_of(name), span_of(value)});
+    }
+    part_.content_type = part_.fields.find("Content-Type").value_or("text/plain");
+    const auto disposition = part_.fields.find("Content-Disposition");
+    if (!disposition || part_.fields.count("Content-Disposition") != 1) {
+        return MultipartFault::bad_disposition;
+    }
+    return read_names(*disposition);
+}
+
+/// The escapes that are in use within the quotes of a form's names: browsers write a quote, a
+/// carriage return and a line feed as %22, %0D and %0A, and nothing else so (WHATWG HTML section
+/// 4.10.21.8); other clients put a backslash before a quote or a backslash. A backslash that
+/// escapes nothing is one, as in the paths that old browsers sent.
+inline void append_form_name(std::string_view quoted, std::string& into) {
+    while (!quoted.empty()) {
+        char c = quoted.front();
+        std::size_t used = 1;
+        if (c == '\\' && quoted.size() > 1 && (quoted[1] == '"' || quoted[1] == '\\')) {
+            c = quoted[1];
+            used = 2;
+        } else if (c == '%' && quoted.size() > 2) {
+            constexpr int base = 16;
+            const int high = ascii::hex_value(quoted[1]);
+            const int low = ascii::hex_value(quoted[2]);
+            const int value = high >= 0 && low >= 0 ? high * base + low : -1;
+            if (value == '"' || value == '\r' || value == '\n') {
+                c = static_cast<char>(value);
+                used = 3;
+            }
+        }
+        into += c;
+        quoted.remove_prefix(used);
+    }
+}
+
+/// The size of a quoted-string at the front of `text`, or 0.
+inline std::size_t quoted_size(std::string_view text) noexcept {
+    if (text.empty() || text.front() != '"') {
+        return 0;
+    }
+    for (std::size_t i = 1; i < text.size(); ++i) {
+        if (text[i] == '"') {
+            return i + 1;
+        }
+        const bool is_escape =
+            text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '"' || text[i + 1] == '\\');
+        i += is_escape ? 1 : 0;
+    }
+    return 0;
+}
+
+/// Takes "; name=value" from the front of `rest`. False when it is none; an empty name when there
+/// is nothing between two semicolons, which is allowed (RFC 9110 section 5.6.6).
+inline bool next_disposition_parameter(
+    std::string_view& rest, std::string_view& name, std::string_view& value) noexcept {
+    const auto skip_blanks = [&rest] {
+        rest.remove_prefix((std::min)(rest.find_first_not_of(" \t"), rest.size()));
+    };
+    name = value = {};
+    if (rest.front() != ';') {
+        return false;
+    }
+    rest.remove_prefix(1);
+    skip_blanks();
+    if (rest.empty() || rest.front() == ';') {
+        return true;
+    }
+    name = rest.substr(0, rest.find('='));
+    if (name.size() == rest.size() || !ascii::is_token(name)) {
+        return false;
+    }
+    rest.remove_prefix(name.size() + 1);
+    std::size_t size = quoted_size(rest);
+    if (size == 0) {
+        size = (std::min)(rest.find_first_of("; \t"), rest.size());
+        if (!ascii::is_token(rest.substr(0, size))) {
+            return false;
+        }
+    }
+    value = rest.substr(0, size);
+    rest.remove_prefix(size);
+    skip_blanks();
+    return true;
+}
+
+/// Content-Disposition: form-data; name="..."; filename="..." (RFC 7578 section 4.2). Other
+/// parameters mean nothing, "filename*" among them, which must not be used here.
+PORTHOLE_FN MultipartFault MultipartParser::read_names(std::string_view disposition) {
+    const std::size_t type_size = (std::min)(disposition.find_first_of("; \t"), disposition.size());
+    if (!ascii::equals_ignoring_case(disposition.substr(0, type_size), "form-data")) {
+        return MultipartFault::bad_disposition;
+    }
+    std::string_view rest = ascii::trim(disposition.substr(type_size));
+    std::optional<std::string_view> name;
+    std::optional<std::string_view> file_name;
+    while (!rest.empty()) {
+        std::string_view found;
+        std::string_view value;
+        if (!next_disposition_parameter(rest, found, value)) {
+            return MultipartFault::bad_disposition;
+        }
+        const bool is_name = ascii::equals_ignoring_case(found, "name");
+        if (!is_name && !ascii::equals_ignoring_case(found, "filename")) {
+            continue;
+        }
+        std::optional<std::string_view>& place = is_name ? name : file_name;
+        if (place) {
+            return MultipartFault::bad_disposition; // others may go by the other one
+        }
+        place = value;
+    }
+    if (!name) {
+        return MultipartFault::bad_disposition;
+    }
+    const auto append = [this](std::string_view sent) {
+        const std::size_t before = names_.size();
+        if (sent.front() == '"') {
+            append_form_name(sent.substr(1, sent.size() - 2), names_);
+        } else {
+            names_.append(sent);
+        }
+        return names_.size() - before;
+    };
+    names_.clear();
+    names_.reserve(name->size() + (file_name ? file_name->size() : 0)); // the views stay valid
+    const std::size_t name_size = append(*name);
+    const std::size_t file_name_size = file_name ? append(*file_name) : 0;
+    part_.name = std::string_view(names_).substr(0, name_size);
+    if (file_name) {
+        part_.file_name = std::string_view(names_).substr(name_size);
+    }
+    return name_size > limits_.max_name_bytes || file_name_size > limits_.max_name_bytes
+               ? MultipartFault::name_too_long
+               : MultipartFault::none;
+}
+
+} // namespace detail
+
+PORTHOLE_FN std::optional<std::vector<FormPart>> read_form_parts(
+    std::string_view content_type, std::string_view content, const MultipartLimits& limits,
+    MultipartFault& fault) {
+    using detail::MultipartEvent;
+    std::string_view boundary;
+    fault = detail::read_boundary(content_type, boundary);
+    if (fault != MultipartFault::none) {
+        return std::nullopt;
+    }
+    detail::MultipartParser parser(boundary, limits);
+    std::vector<FormPart> parts;
+    MultipartEvent event = MultipartEvent::part_end;
+    std::size_t at = 0;    // of the content: where parse() goes on
+    std::size_t begin = 0; // of the last part's content
+    std::size_t size = 0;
+    while (event != MultipartEvent::need_more && event != MultipartEvent::failed) {
+        std::size_t consumed = 0;
+        event = parser.parse(content.substr(at), consumed);
+        at += consumed;
+        if (event == MultipartEvent::part_begin) {
+            const FormPartHead& head = parser.part();
+            FormPart part;
+            part.name.assign(head.name);
+            if (head.file_name) {
+                part.file_name.emplace(*head.file_name);
+            }
+            part.content_type.assign(head.content_type);
+            parts.push_back(std::move(part));
+            begin = at;
+            size = 0;
+        } else if (event == MultipartEvent::data) {
+            size += parser.data().size();
+        } else if (event == MultipartEvent::part_end) {
+            parts.back().content = content.substr(begin, size);
+        }
+    }
+    fault = parser.finish();
+    return fault == MultipartFault::none ? std::optional<std::vector<FormPart>>(std::move(parts))
+                                         : std::nullopt;
+}
+
+PORTHOLE_FN std::optional<std::vector<FormPart>>
+read_form_parts(const Request& request, const MultipartLimits& limits) {
+    std::string_view boundary;
+    if (detail::read_boundary(request, boundary) != MultipartFault::none) {
+        return std::nullopt;
+    }
+    MultipartFault fault = MultipartFault::none;
+    return read_form_parts(*request.header("Content-Type"), request.body(), limits, fault);
+}
+
+PORTHOLE_NAMESPACE_END
+#endif
+#if PORTHOLE_WITH_CGI
+
+// porthole/http/cgi_head.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN std::string_view describe(CgiFault fault) noexcept {
+    switch (fault) {
+    case CgiFault::none: return "nothing is wrong";
+    case CgiFault::empty: return "it ended without printing anything";
+    case CgiFault::no_end: return "it ended before the empty line that ends the head";
+    case CgiFault::too_long: return "its head has no end within CgiOptions::max_head_bytes";
+    case CgiFault::bad_line: return "a line of its head is no field (NAME: VALUE)";
+    case CgiFault::repeated_field: return "it printed Content-Type, Location or Status twice";
+    case CgiFault::no_field:
+        return "its head has none of Content-Type, Location and Status (RFC 3875 section 6.2)";
+    case CgiFault::bad_content_type: return "its Content-Type cannot be sent";
+    case CgiFault::bad_location: return "its Location is no place";
+    case CgiFault::bad_status: return "its Status is not a number from 200 to 599";
+    case CgiFault::bad_status_line: return "an nph- program begins with \"HTTP/1.1 200 OK\"";
+    case CgiFault::coded_content: return "an nph- program must not use a transfer coding";
+    case CgiFault::too_many_fields: return "its head has too many fields";
+    }
+    return "";
+}
+
+/// Three digits, and behind them nothing or a reason, which is not sent (RFC 3875 section 6.3.3).
+inline bool parse_cgi_status(std::string_view text, int& status) noexcept {
+    constexpr std::size_t digits = 3;
+    constexpr std::uint64_t lowest = 200;
+    constexpr std::uint64_t highest = 599;
+    const auto code = ascii::parse_decimal(text.substr(0, digits));
+    if (!code || text.size() < digits || *code < lowest || *code > highest
+        || (text.size() > digits && text[digits] != ' ' && text[digits] != '\t')) {
+        return false;
+    }
+    status = static_cast<int>(*code);
+    return true;
+}
+
+/// Fields about the connection, which is the server's.
+inline bool is_connection_field(std::string_view name) noexcept {
+    for (const std::string_view own :
+         {"Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding",
+          "Upgrade"}) {
+        if (ascii::equals_ignoring_case(name, own)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+PORTHOLE_FN CgiHeadParser::State CgiHeadParser::fail(CgiFault fault) noexcept {
+    fault_ = fault;
+    state_ = State::failed;
+    return state_;
+}
+
+PORTHOLE_FN std::string_view CgiHeadParser::bad_line(std::string_view bytes) const noexcept {
+    const bool has_one = fault_ == CgiFault::bad_line || fault_ == CgiFault::bad_status_line;
+    if (!has_one || line_begin_ >= bytes.size()) {
+        return {};
+    }
+    bytes.remove_prefix(line_begin_);
+    bytes = bytes.substr(0, bytes.find('\n'));
+    return bytes.substr(0, !bytes.empty() && bytes.back() == '\r' ? bytes.size() - 1 : bytes.npos);
+}
+
+/// "HTTP/1.1 404 Not Found". The version says nothing: what the client speaks decides.
+PORTHOLE_FN CgiFault CgiHeadParser::take_status_line(std::string_view line) noexcept {
+    constexpr std::string_view version = "HTTP/1.";
+    constexpr std::size_t status_at = std::string_view("HTTP/1.1 ").size();
+    if (line.substr(0, version.size()) != version || line.size() < status_at
+        || !ascii::is_digit(line[version.size()]) || line[status_at - 1] != ' ') {
+        return CgiFault::bad_status_line;
+    }
+    return parse_cgi_status(line.substr(status_at), status_) ? CgiFault::none
+                                                             : CgiFault::bad_status;
+}
+
+/// Remembers where the field stands; the bytes may move until the head is complete.
+PORTHOLE_FN CgiFault CgiHeadParser::take_line(std::string_view line) {
+    if (options_.is_nph && !has_status_line_) {
+        has_status_line_ = true;
+        return take_status_line(line);
+    }
+    const std::size_t colon = line.find(':');
+    if (colon == std::string_view::npos || !ascii::is_token(line.substr(0, colon))) {
+        return CgiFault::bad_line;
+    }
+    if (lines_.size() == options_.max_fields) {
+        return CgiFault::too_many_fields;
+    }
+    const std::string_view value = ascii::trim(line.substr(colon + 1));
+    const std::size_t value_at =
+        value.empty() ? colon + 1 : static_cast<std::size_t>(value.data() - line.data());
+    lines_.push_back({line_begin_, colon, line_begin_ + value_at, value.size()});
+    return CgiFault::none;
+}
+
+PORTHOLE_FN CgiHeadParser::State CgiHeadParser::parse(std::string_view bytes) {
+    while (state_ == State::need_more) {
+        const std::size_t end = bytes.find('\n', scanned_);
+        const bool is_within = end != std::string_view::npos && end < options_.max_bytes;
+        if (!is_within) {
+            scanned_ = bytes.size();
+            return bytes.size() >= options_.max_bytes ? fail(CgiFault::too_long) : state_;
+        }
+        std::string_view line = bytes.substr(line_begin_, end - line_begin_);
+        if (!line.empty() && line.back() == '\r') {
+            line.remove_suffix(1);
+        }
+        if (!line.empty()) {
+            const CgiFault fault = take_line(line);
+            if (fault != CgiFault::none) {
+                return fail(fault);
+            }
+            line_begin_ = scanned_ = end + 1;
+            continue;
+        }
+        line_begin_ = scanned_ = end + 1;
+        const CgiFault fault = complete(bytes);
+        state_ = State::complete;
+        return fault == CgiFault::none ? state_ : fail(fault);
+    }
+    return state_;
+}
+
+PORTHOLE_FN CgiHeadParser::State CgiHeadParser::finish(std::string_view bytes) {
+    if (parse(bytes) == State::need_more) {
+        return fail(bytes.empty() ? CgiFault::empty : CgiFault::no_end);
+    }
+    return state_;
+}
+
+PORTHOLE_FN CgiFault CgiHeadParser::complete(std::string_view bytes) {
+    if (options_.is_nph && !has_status_line_) {
+        return CgiFault::bad_status_line;
+    }
+    head_.status = status_;
+    head_.fields.reserve(lines_.size());
+    for (const Line& line : lines_) {
+        const CgiFault fault = take_field(
+            bytes.substr(line.at, line.name_size), bytes.substr(line.value_at, line.value_size));
+        if (fault != CgiFault::none) {
+            return fault;
+        }
+    }
+    return decide();
+}
+
+PORTHOLE_FN CgiFault CgiHeadParser::take_field(std::string_view name, std::string_view value) {
+    const auto is = [name](std::string_view other) {
+        return ascii::equals_ignoring_case(name, other);
+    };
+    const bool is_fit = ascii::is_field_value(value);
+    if (is("Content-Type")) {
+        if (has_type_) {
+            return CgiFault::repeated_field;
+        }
+        has_type_ = true;
+        head_.content_type = value;
+        return is_fit && !value.empty() ? CgiFault::none : CgiFault::bad_content_type;
+    }
+    if (is("Location")) {
+        if (has_location_) {
+            return CgiFault::repeated_field;
+        }
+        has_location_ = true;
+        head_.location = value;
+        const bool has_blank = value.find_first_of(" \t") != std::string_view::npos;
+        return is_fit && !value.empty() && !has_blank ? CgiFault::none : CgiFault::bad_location;
+    }
+    if (is("Status") && !options_.is_nph) {
+        if (has_status_) {
+            return CgiFault::repeated_field;
+        }
+        has_status_ = true;
+        return parse_cgi_status(value, head_.status) ? CgiFault::none : CgiFault::bad_status;
+    }
+    if (options_.is_nph && is("Transfer-Encoding")) {
+        return CgiFault::coded_content;
+    }
+    if (is("Content-Length")) {
+        const auto length = ascii::parse_decimal(value);
+        has_conflict_ |= !length || (head_.content_length && *head_.content_length != *length);
+        head_.content_length = length;
+        return CgiFault::none;
+    }
+    if (is_fit && !is_connection_field(name)) {
+        head_.fields.push_back({name, value});
+    } else {
+        ++head_.refused_fields;
+    }
+    return CgiFault::none;
+}
+
+/// RFC 3875 section 6.2.
+PORTHOLE_FN CgiFault CgiHeadParser::decide() noexcept {
+    constexpr int found = 302;
+    if (has_conflict_) {
+        head_.content_length.reset();
+        ++head_.refused_fields;
+    }
+    if (!has_type_ && !has_location_ && !has_status_ && !options_.is_nph) {
+        return CgiFault::no_field;
+    }
+    if (!has_location_) {
+        return CgiFault::none;
+    }
+    // A local redirect has no other field; "//name" would be another host's. With a Status, a
+    // cookie or a document of its own, the client is meant to come again.
+    const bool is_path = head_.location[0] == '/' && head_.location.substr(0, 2) != "//";
+    if (is_path && lines_.size() == 1 && !options_.is_nph) {
+        head_.answer = CgiAnswer::local_redirect;
+        return CgiFault::none;
+    }
+    if (!has_status_ && !options_.is_nph) {
+        head_.status = found;
+    }
+    head_.answer = CgiAnswer::client_redirect;
+    return CgiFault::none;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+#endif
 
 // porthole/server/guard.inl
 
@@ -21321,6 +22244,322 @@ PORTHOLE_FN void write_common_log(const AccessRecord& record, std::string& into)
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/ext/files_path.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN PathVerdict check_raw_path(std::string_view target) noexcept {
+    target = target.substr(0, target.find('?'));
+    for (std::size_t at = target.find('%'); at != std::string_view::npos;
+         at = target.find('%', at + 1)) {
+        const std::string_view code = target.substr(at + 1, 2);
+        if (code == "2f" || code == "2F" || code == "5c" || code == "5C") {
+            return PathVerdict::malformed;
+        }
+    }
+    return PathVerdict::fine;
+}
+
+inline bool has_forbidden_byte(std::string_view text) noexcept {
+    constexpr unsigned char first_visible = 0x20;
+    constexpr unsigned char del = 0x7f;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < first_visible || byte == del || c == '\\') {
+            return true;
+        }
+    }
+    return false;
+}
+
+PORTHOLE_FN PathVerdict check_path(std::string_view path, const PathRules& rules) noexcept {
+    if (path.empty() || path[0] != '/' || path.size() > max_file_path || has_forbidden_byte(path)) {
+        return PathVerdict::malformed;
+    }
+    PathVerdict verdict = PathVerdict::fine;
+    std::string_view rest = path.substr(1);
+    while (!rest.empty()) {
+        const std::string_view part = rest.substr(0, rest.find('/'));
+        if (part.empty() || part == "." || part == "..") {
+            return PathVerdict::malformed;
+        }
+        if ((part[0] == '.' && !rules.allows_dotfiles)
+            || (rules.is_portable && !is_portable_name(part))) {
+            verdict = PathVerdict::hidden;
+        }
+        rest.remove_prefix(part.size() < rest.size() ? part.size() + 1 : part.size());
+    }
+    return verdict;
+}
+
+/// The names of devices, which Windows opens in every directory and with any extension. COM and
+/// LPT take a digit from 1 to 9, the superscripts of Latin-1 included.
+inline bool is_device_name(std::string_view name) noexcept {
+    std::string_view stem = name.substr(0, name.find('.'));
+    while (!stem.empty() && stem.back() == ' ') {
+        stem.remove_suffix(1);
+    }
+    for (const std::string_view device : {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}) {
+        if (ascii::equals_ignoring_case(stem, device)) {
+            return true;
+        }
+    }
+    constexpr std::size_t port_size = 3;
+    const std::string_view port = stem.substr(0, port_size);
+    if (!ascii::equals_ignoring_case(port, "COM") && !ascii::equals_ignoring_case(port, "LPT")) {
+        return false;
+    }
+    const std::string_view number = stem.substr(port_size);
+    return (number.size() == 1 && number[0] >= '1' && number[0] <= '9') || number == "\xc2\xb9"
+           || number == "\xc2\xb2" || number == "\xc2\xb3";
+}
+
+/// "PROGRA~1": another name of a file whose own one is longer, and perhaps hidden.
+inline bool is_short_name(std::string_view name) noexcept {
+    const std::size_t tilde = name.find('~');
+    return tilde != std::string_view::npos && tilde + 1 < name.size()
+           && ascii::is_digit(name[tilde + 1]);
+}
+
+PORTHOLE_FN bool is_portable_name(std::string_view name) noexcept {
+    return !name.empty() && name.find_first_of(":*?\"<>|") == std::string_view::npos
+           && name.back() != '.' && name.back() != ' ' && !is_device_name(name)
+           && !is_short_name(name);
+}
+
+PORTHOLE_FN std::string_view extension_of(std::string_view path) noexcept {
+    const std::string_view name = path.substr(path.rfind('/') + 1); // npos + 1 is 0
+    const std::size_t dot = name.rfind('.');
+    return dot == std::string_view::npos || dot == 0 ? std::string_view() : name.substr(dot + 1);
+}
+
+PORTHOLE_FN bool has_hash_in_name(std::string_view path) noexcept {
+    constexpr std::size_t shortest = 8;
+    constexpr std::size_t longest = 64;
+    const std::string_view extension = extension_of(path);
+    if (extension.empty()) {
+        return false;
+    }
+    std::string_view stem = path.substr(path.rfind('/') + 1);
+    stem.remove_suffix(extension.size() + 1);
+    const std::size_t separator = stem.find_last_of(".-");
+    if (separator == std::string_view::npos || separator == 0) {
+        return false;
+    }
+    const std::string_view hash = stem.substr(separator + 1);
+    bool has_digit = false;
+    bool has_lower = false;
+    bool has_upper = false;
+    bool is_hex = true;
+    for (const char c : hash) {
+        if (!ascii::is_digit(c) && !ascii::is_alpha(c) && c != '_') {
+            return false;
+        }
+        has_digit |= ascii::is_digit(c);
+        has_lower |= c >= 'a' && c <= 'z';
+        has_upper |= c >= 'A' && c <= 'Z';
+        is_hex = is_hex && (ascii::is_digit(c) || (c >= 'a' && c <= 'f'));
+    }
+    // Words, dates and version numbers must not pass for one: a hash that does is only asked for
+    // again, a word that did would be kept for a year.
+    const bool is_hex_hash =
+        is_hex && has_digit && has_lower && hash.size() >= shortest && hash.size() <= longest;
+    const bool is_base64_hash = hash.size() == shortest && has_digit && has_lower && has_upper;
+    return is_hex_hash || is_base64_hash;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/testing.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace testing {
+
+PORTHOLE_FN std::string_view Answer::header(std::string_view name) const noexcept {
+    for (const auto& field : fields) {
+        if (ascii::equals_ignoring_case(field.first, name)) {
+            return field.second;
+        }
+    }
+    return {};
+}
+
+PORTHOLE_FN bool Answer::has_header(std::string_view name) const noexcept {
+    for (const auto& field : fields) {
+        if (ascii::equals_ignoring_case(field.first, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+PORTHOLE_FN AnswerReading
+read_answer(std::string_view bytes, bool is_head, bool has_ended, Answer& answer) {
+    Limits limits; // a client of its own server trusts it more than a server its clients
+    limits.max_fields_bytes = limits.max_fields = limits.max_trailer_bytes = bytes.size();
+    AnswerReading reading;
+    detail::ResponseParser parser(limits);
+    reading.status = parser.parse(bytes, is_head);
+    if (reading.status != detail::ParseStatus::complete) {
+        return reading;
+    }
+    const detail::ResponseHead& head = parser.head();
+    answer = Answer{};
+    answer.status = head.status;
+    answer.reason = head.reason.in(bytes.data());
+    for (std::size_t i = 0; i < head.fields.size(); ++i) {
+        answer.fields.emplace_back(head.fields[i].name, head.fields[i].value);
+    }
+    reading.size = parser.head_size();
+    std::string_view rest = bytes.substr(reading.size);
+    switch (head.framing.kind) {
+    case detail::Framing::Kind::none: return reading;
+    case detail::Framing::Kind::length:
+        if (rest.size() < head.framing.length) {
+            reading.status = detail::ParseStatus::need_more;
+            return reading;
+        }
+        answer.body = rest.substr(0, static_cast<std::size_t>(head.framing.length));
+        reading.size += answer.body.size();
+        return reading;
+    case detail::Framing::Kind::close:
+        reading.status = has_ended ? detail::ParseStatus::complete : detail::ParseStatus::need_more;
+        answer.body = rest;
+        reading.size = bytes.size();
+        return reading;
+    case detail::Framing::Kind::chunked: break;
+    }
+    detail::ChunkedDecoder decoder(limits);
+    do {
+        std::size_t consumed = 0;
+        std::string_view piece;
+        reading.status = decoder.decode(rest, consumed, piece);
+        answer.body += piece;
+        reading.size += consumed;
+        rest.remove_prefix(consumed);
+    } while (reading.status == detail::ParseStatus::need_more && !rest.empty());
+    return reading;
+}
+
+PORTHOLE_FN std::string write_request(
+    std::string_view method, std::string_view target, const FieldList& fields,
+    std::string_view body) {
+    std::string bytes;
+    bytes.append(method).append(" ").append(target).append(" HTTP/1.1\r\n");
+    bool has_host = false;
+    bool has_framing = false;
+    for (const auto& field : fields) {
+        has_host |= ascii::equals_ignoring_case(field.first, "Host");
+        has_framing |= ascii::equals_ignoring_case(field.first, "Content-Length")
+                       || ascii::equals_ignoring_case(field.first, "Transfer-Encoding");
+        bytes.append(field.first).append(": ").append(field.second).append("\r\n");
+    }
+    if (!has_host) {
+        bytes += "Host: localhost\r\n";
+    }
+    if (!body.empty() && !has_framing) {
+        bytes += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+    }
+    bytes.append("\r\n").append(body);
+    return bytes;
+}
+
+PORTHOLE_FN Client::Client(Server& server, std::size_t capacity, std::string_view peer)
+    : server_(&server) {
+    MemoryTransport::Pair pair = MemoryTransport::make_pair(capacity);
+    transport_ = std::move(pair.client);
+    if (server.adopt(std::move(pair.server), peer)) {
+        is_closed_ = true;
+    }
+}
+
+PORTHOLE_FN Answer Client::request(
+    std::string_view method, std::string_view target, const FieldList& fields,
+    std::string_view body) {
+    const std::string bytes = write_request(method, target, fields, body);
+    std::string_view rest = bytes;
+    for (int i = 0; i < max_ticks && !rest.empty() && !is_closed_; ++i) {
+        rest.remove_prefix(send(rest));
+        if (!rest.empty()) {
+            tick();
+        }
+    }
+    return read_answer(method == "HEAD");
+}
+
+PORTHOLE_FN Answer
+Client::post(std::string_view target, std::string_view type, std::string_view body) {
+    return request("POST", target, {{"Content-Type", type}}, body);
+}
+
+PORTHOLE_FN std::size_t Client::send(std::string_view bytes) {
+    if (!transport_ || bytes.empty()) {
+        return 0;
+    }
+    const IoResult result = transport_->write(&bytes, 1);
+    return result.status == IoStatus::ok ? result.bytes : 0;
+}
+
+PORTHOLE_FN TickReport Client::tick() {
+    const TickReport report = server_->tick(std::chrono::seconds(1));
+    take_input();
+    return report;
+}
+
+PORTHOLE_FN void Client::take_input() {
+    constexpr std::size_t piece = 16 * 1024;
+    while (transport_ && is_reading_ && !is_closed_) {
+        char bytes[piece];
+        const IoResult result = transport_->read(bytes, sizeof bytes);
+        if (result.status == IoStatus::ok) {
+            received_.append(bytes, result.bytes);
+            continue;
+        }
+        is_closed_ = result.status != IoStatus::would_block;
+        return;
+    }
+}
+
+PORTHOLE_FN Answer Client::read_answer(bool is_head) {
+    Answer answer;
+    for (int i = 0; i < max_ticks; ++i) {
+        const AnswerReading reading = testing::read_answer(received_, is_head, is_closed_, answer);
+        constexpr int first_final = 200;
+        if (reading.status == detail::ParseStatus::complete) {
+            received_.erase(0, reading.size);
+            if (answer.status >= first_final || answer.status == 101) {
+                return answer;
+            }
+            continue; // 100 Continue: the answer is still to come
+        }
+        if (reading.status == detail::ParseStatus::failed || is_closed_) {
+            break;
+        }
+        tick();
+    }
+    return Answer{};
+}
+
+PORTHOLE_FN void pass_time(Server& server, ManualClock& clock, Duration time) {
+    constexpr Duration frame = std::chrono::milliseconds(16);
+    while (time > Duration::zero()) {
+        const Duration step = time < frame ? time : frame;
+        clock.advance(step);
+        server.tick(std::chrono::seconds(1));
+        time -= step;
+    }
+}
+
+} // namespace testing
+
+PORTHOLE_NAMESPACE_END
+#if PORTHOLE_WITH_LIVE
+
 // porthole/ext/channel_store.inl
 
 // porthole/ext/channel_store.hpp
@@ -22283,1729 +23522,6 @@ PORTHOLE_FN Handler images(Channel channel, std::string_view type, ImageOptions 
                 channel.state(), *response.server(), *start, type));
     };
 }
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/files_path.inl
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-PORTHOLE_FN PathVerdict check_raw_path(std::string_view target) noexcept {
-    target = target.substr(0, target.find('?'));
-    for (std::size_t at = target.find('%'); at != std::string_view::npos;
-         at = target.find('%', at + 1)) {
-        const std::string_view code = target.substr(at + 1, 2);
-        if (code == "2f" || code == "2F" || code == "5c" || code == "5C") {
-            return PathVerdict::malformed;
-        }
-    }
-    return PathVerdict::fine;
-}
-
-inline bool has_forbidden_byte(std::string_view text) noexcept {
-    constexpr unsigned char first_visible = 0x20;
-    constexpr unsigned char del = 0x7f;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < first_visible || byte == del || c == '\\') {
-            return true;
-        }
-    }
-    return false;
-}
-
-PORTHOLE_FN PathVerdict check_path(std::string_view path, const PathRules& rules) noexcept {
-    if (path.empty() || path[0] != '/' || path.size() > max_file_path || has_forbidden_byte(path)) {
-        return PathVerdict::malformed;
-    }
-    PathVerdict verdict = PathVerdict::fine;
-    std::string_view rest = path.substr(1);
-    while (!rest.empty()) {
-        const std::string_view part = rest.substr(0, rest.find('/'));
-        if (part.empty() || part == "." || part == "..") {
-            return PathVerdict::malformed;
-        }
-        if ((part[0] == '.' && !rules.allows_dotfiles)
-            || (rules.is_portable && !is_portable_name(part))) {
-            verdict = PathVerdict::hidden;
-        }
-        rest.remove_prefix(part.size() < rest.size() ? part.size() + 1 : part.size());
-    }
-    return verdict;
-}
-
-/// The names of devices, which Windows opens in every directory and with any extension. COM and
-/// LPT take a digit from 1 to 9, the superscripts of Latin-1 included.
-inline bool is_device_name(std::string_view name) noexcept {
-    std::string_view stem = name.substr(0, name.find('.'));
-    while (!stem.empty() && stem.back() == ' ') {
-        stem.remove_suffix(1);
-    }
-    for (const std::string_view device : {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}) {
-        if (ascii::equals_ignoring_case(stem, device)) {
-            return true;
-        }
-    }
-    constexpr std::size_t port_size = 3;
-    const std::string_view port = stem.substr(0, port_size);
-    if (!ascii::equals_ignoring_case(port, "COM") && !ascii::equals_ignoring_case(port, "LPT")) {
-        return false;
-    }
-    const std::string_view number = stem.substr(port_size);
-    return (number.size() == 1 && number[0] >= '1' && number[0] <= '9') || number == "\xc2\xb9"
-           || number == "\xc2\xb2" || number == "\xc2\xb3";
-}
-
-/// "PROGRA~1": another name of a file whose own one is longer, and perhaps hidden.
-inline bool is_short_name(std::string_view name) noexcept {
-    const std::size_t tilde = name.find('~');
-    return tilde != std::string_view::npos && tilde + 1 < name.size()
-           && ascii::is_digit(name[tilde + 1]);
-}
-
-PORTHOLE_FN bool is_portable_name(std::string_view name) noexcept {
-    return !name.empty() && name.find_first_of(":*?\"<>|") == std::string_view::npos
-           && name.back() != '.' && name.back() != ' ' && !is_device_name(name)
-           && !is_short_name(name);
-}
-
-PORTHOLE_FN std::string_view extension_of(std::string_view path) noexcept {
-    const std::string_view name = path.substr(path.rfind('/') + 1); // npos + 1 is 0
-    const std::size_t dot = name.rfind('.');
-    return dot == std::string_view::npos || dot == 0 ? std::string_view() : name.substr(dot + 1);
-}
-
-PORTHOLE_FN bool has_hash_in_name(std::string_view path) noexcept {
-    constexpr std::size_t shortest = 8;
-    constexpr std::size_t longest = 64;
-    const std::string_view extension = extension_of(path);
-    if (extension.empty()) {
-        return false;
-    }
-    std::string_view stem = path.substr(path.rfind('/') + 1);
-    stem.remove_suffix(extension.size() + 1);
-    const std::size_t separator = stem.find_last_of(".-");
-    if (separator == std::string_view::npos || separator == 0) {
-        return false;
-    }
-    const std::string_view hash = stem.substr(separator + 1);
-    bool has_digit = false;
-    bool has_lower = false;
-    bool has_upper = false;
-    bool is_hex = true;
-    for (const char c : hash) {
-        if (!ascii::is_digit(c) && !ascii::is_alpha(c) && c != '_') {
-            return false;
-        }
-        has_digit |= ascii::is_digit(c);
-        has_lower |= c >= 'a' && c <= 'z';
-        has_upper |= c >= 'A' && c <= 'Z';
-        is_hex = is_hex && (ascii::is_digit(c) || (c >= 'a' && c <= 'f'));
-    }
-    // Words, dates and version numbers must not pass for one: a hash that does is only asked for
-    // again, a word that did would be kept for a year.
-    const bool is_hex_hash =
-        is_hex && has_digit && has_lower && hash.size() >= shortest && hash.size() <= longest;
-    const bool is_base64_hash = hash.size() == shortest && has_digit && has_lower && has_upper;
-    return is_hex_hash || is_base64_hash;
-}
-
-} // namespace detail
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/files_cache.inl
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-inline void append_hex(std::string& text, std::uint64_t value) {
-    constexpr char digits[] = "0123456789abcdef";
-    constexpr unsigned bits_per_digit = 4;
-    char written[16];
-    std::size_t at = sizeof written;
-    do {
-        written[--at] = digits[value & 0xf];
-        value >>= bits_per_digit;
-    } while (value != 0);
-    text.append(written + at, sizeof written - at);
-}
-
-PORTHOLE_FN void OpenFile::describe() {
-    etag = "\"";
-    append_hex(etag, info.inode);
-    etag += '-';
-    append_hex(etag, info.size);
-    etag += '-';
-    append_hex(etag, static_cast<std::uint64_t>(info.mtime_ns));
-    etag += '"';
-    last_modified.resize(date_size);
-    write_date(info.mtime(), last_modified.data());
-}
-
-PORTHOLE_FN std::shared_ptr<OpenFile> OpenFileCache::find(std::string_view name, TimePoint now) {
-    const auto found = files_.find(name);
-    if (found == files_.end()) {
-        return nullptr;
-    }
-    const std::shared_ptr<OpenFile> file = found->second.file;
-    FileInfo info;
-    // Unlinked: the name, if it is still there, stands for another file.
-    if (now - file->looked_up >= recheck_after_ || !file->file.read_info(info)
-        || info.is_unlinked) {
-        files_.erase(found);
-        return nullptr;
-    }
-    found->second.used = ++uses_;
-    if (info.is_same_as(file->info)) {
-        return file;
-    }
-    file->info = info;
-    file->describe();
-    return file;
-}
-
-PORTHOLE_FN void OpenFileCache::keep(std::string_view name, const std::shared_ptr<OpenFile>& file) {
-    if (max_files_ == 0) {
-        return;
-    }
-    if (files_.size() >= max_files_ && files_.find(name) == files_.end()) {
-        auto oldest = files_.begin();
-        for (auto it = files_.begin(); it != files_.end(); ++it) {
-            oldest = it->second.used < oldest->second.used ? it : oldest;
-        }
-        files_.erase(oldest);
-    }
-    files_.insert_or_assign(std::string(name), Entry{file, ++uses_});
-}
-
-PORTHOLE_FN void OpenFileCache::forget(std::string_view name) {
-    const auto found = files_.find(name);
-    if (found != files_.end()) {
-        files_.erase(found);
-    }
-}
-
-} // namespace detail
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/files_source.inl
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-PORTHOLE_FN FileSource::FileSource(std::shared_ptr<const OpenFile> file, std::vector<Part> parts)
-    : file_(std::move(file)), parts_(std::move(parts)) {
-    for (const Part& part : parts_) {
-        size_ += part.text.size() + part.range.size;
-    }
-    leave_finished_parts();
-    if (size_ > window) {
-        file_->file.stop_reading_ahead();
-        read_ahead();
-    }
-}
-
-/// What the next turns will send is fetched while they wait for their tick: one bounded piece,
-/// instead of as much as the system likes within the call that meets the end of what is there.
-PORTHOLE_FN void FileSource::read_ahead() noexcept {
-    if (is_at_end() || size_ <= window) {
-        return;
-    }
-    const ByteRange& range = parts_[at_].range;
-    const std::uint64_t next = range.first + bytes_sent_;
-    const std::uint64_t end = range.first + range.size;
-    if (read_ahead_to_ < next || read_ahead_to_ > end) {
-        read_ahead_to_ = next; // another part, or the first
-    }
-    if (read_ahead_to_ < end && read_ahead_to_ - next < window) {
-        const std::uint64_t left = end - read_ahead_to_;
-        const std::uint64_t bytes = left < window ? left : window;
-        file_->file.read_ahead(read_ahead_to_, bytes);
-        read_ahead_to_ += bytes;
-    }
-}
-
-PORTHOLE_FN void FileSource::leave_finished_parts() noexcept {
-    while (!is_at_end() && text_sent_ == parts_[at_].text.size()
-           && bytes_sent_ == parts_[at_].range.size) {
-        ++at_;
-        text_sent_ = 0;
-        bytes_sent_ = 0;
-    }
-}
-
-PORTHOLE_FN BodySource::Piece FileSource::pull(char* into, std::size_t capacity) {
-    Piece piece;
-    while (!is_at_end() && piece.bytes < capacity) {
-        const Part& part = parts_[at_];
-        const std::size_t room = capacity - piece.bytes;
-        if (text_sent_ < part.text.size()) {
-            const std::size_t taken = part.text.copy(into + piece.bytes, room, text_sent_);
-            text_sent_ += taken;
-            piece.bytes += taken;
-        } else {
-            const std::uint64_t left = part.range.size - bytes_sent_;
-            const auto wanted = left < room ? static_cast<std::size_t>(left) : room;
-            const std::size_t taken =
-                file_->file.read_at(part.range.first + bytes_sent_, into + piece.bytes, wanted);
-            bytes_sent_ += taken;
-            piece.bytes += taken;
-            if (taken < wanted) {
-                piece.state = State::failed; // it has shrunk, or the disk has failed
-                return piece;
-            }
-        }
-        leave_finished_parts();
-    }
-    piece.state = is_at_end() ? State::end : State::more;
-    read_ahead();
-    return piece;
-}
-
-PORTHOLE_FN std::uint64_t FileSource::file_piece(FilePiece& piece) {
-    if (is_at_end() || text_sent_ < parts_[at_].text.size()) {
-        return 0;
-    }
-    const ByteRange& range = parts_[at_].range;
-    piece.handle = file_->file.handle();
-    piece.offset = range.first + bytes_sent_;
-    return range.size - bytes_sent_;
-}
-
-PORTHOLE_FN void FileSource::skip(std::uint64_t bytes) {
-    bytes_sent_ += bytes;
-    leave_finished_parts();
-    read_ahead();
-}
-
-} // namespace detail
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/files_listing.inl
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-// The policy has the hash of this style: openssl dgst -sha256 -binary | base64.
-inline constexpr std::string_view listing_style =
-    "body{font-family:system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 "
-    "1rem}table{border-collapse:collapse;width:100%}th,td{padding:.25rem "
-    ".5rem;text-align:start}td:nth-child(2),th:nth-child(2){text-align:end}tr:nth-child(even) "
-    "td{background:#8881}";
-/// The Content-Security-Policy of the HTML page: nothing but its own style.
-inline constexpr std::string_view listing_policy =
-    "default-src 'none'; style-src 'sha256-kbt8NGIRHioMq45jX/ST17CcnNsWqk38sVYCKH7BGyI='; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// The size of the UTF-8 sequence that `text` begins with, 0 when it is none (RFC 3629).
-inline std::size_t utf8_size(std::string_view text) noexcept {
-    const auto byte = [text](std::size_t at) {
-        return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
-    };
-    const auto is_tail = [&](std::size_t at) {
-        return (byte(at) & 0xc0u) == 0x80u;
-    };
-    const unsigned first = byte(0);
-    if (first < 0x80) {
-        return 1;
-    }
-    if (first >= 0xc2 && first <= 0xdf) {
-        return is_tail(1) ? 2 : 0;
-    }
-    if (first >= 0xe0 && first <= 0xef) {
-        const bool is_overlong = first == 0xe0 && byte(1) < 0xa0;
-        const bool is_surrogate = first == 0xed && byte(1) > 0x9f;
-        return is_tail(1) && is_tail(2) && !is_overlong && !is_surrogate ? 3 : 0;
-    }
-    if (first >= 0xf0 && first <= 0xf4) {
-        const bool is_overlong = first == 0xf0 && byte(1) < 0x90;
-        const bool is_beyond = first == 0xf4 && byte(1) > 0x8f;
-        return is_tail(1) && is_tail(2) && is_tail(3) && !is_overlong && !is_beyond ? 4 : 0;
-    }
-    return 0;
-}
-
-/// Hands each character to `visit`, and U+FFFD for each byte that belongs to none.
-template <class Visit>
-void for_each_character(std::string_view text, const Visit& visit) {
-    while (!text.empty()) {
-        const std::size_t size = utf8_size(text);
-        visit(size == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(0, size));
-        text.remove_prefix(size == 0 ? 1 : size);
-    }
-}
-
-PORTHOLE_FN void append_html(std::string_view text, std::string& into) {
-    for_each_character(text, [&into](std::string_view character) {
-        constexpr char first_visible = 0x20;
-        const char c = character[0];
-        switch (c) {
-        case '&': into += "&amp;"; break;
-        case '<': into += "&lt;"; break;
-        case '>': into += "&gt;"; break;
-        case '"': into += "&quot;"; break;
-        case '\'': into += "&#39;"; break;
-        default: into += c >= 0 && c < first_visible ? std::string_view("\xef\xbf\xbd") : character;
-        }
-    });
-}
-
-PORTHOLE_FN void append_json(std::string_view text, std::string& into) {
-    into += '"';
-    for_each_character(text, [&into](std::string_view character) {
-        constexpr char digits[] = "0123456789abcdef";
-        constexpr char first_visible = 0x20;
-        const char c = character[0];
-        if (c == '"' || c == '\\') {
-            into += '\\';
-            into += c;
-        } else if (c >= 0 && c < first_visible) {
-            into += "\\u00";
-            into += digits[c >> 4];
-            into += digits[c & 0xf];
-        } else {
-            into += character;
-        }
-    });
-    into += '"';
-}
-
-/// Directories first, then by the bytes of the name. For a heap, so the other way round.
-inline bool is_shown_later(const DirectoryEntry& a, const DirectoryEntry& b) noexcept {
-    return a.is_directory != b.is_directory ? b.is_directory : a.name > b.name;
-}
-
-inline void append_digits(std::string& text, std::int64_t value, std::size_t width) {
-    const std::string digits = std::to_string(value);
-    text.append(width > digits.size() ? width - digits.size() : 0, '0').append(digits);
-}
-
-/// "2026-11-20T18:04:05Z" (RFC 3339).
-inline std::string timestamp(std::int64_t mtime_ns) {
-    const auto time = std::chrono::floor<std::chrono::seconds>(std::chrono::nanoseconds(mtime_ns));
-    const std::int64_t seconds = time.count();
-    const std::int64_t days = (seconds - (seconds < 0 ? seconds_per_day - 1 : 0)) / seconds_per_day;
-    const std::int64_t rest = seconds - days * seconds_per_day;
-    const CivilTime civil = civil_of_days(days);
-    std::string text;
-    append_digits(text, civil.year, 4);
-    text += '-';
-    append_digits(text, civil.month, 2);
-    text += '-';
-    append_digits(text, civil.day, 2);
-    text += 'T';
-    append_digits(text, rest / seconds_per_hour, 2);
-    text += ':';
-    append_digits(text, rest % seconds_per_hour / seconds_per_minute, 2);
-    text += ':';
-    append_digits(text, rest % seconds_per_minute, 2);
-    text += 'Z';
-    return text;
-}
-
-PORTHOLE_FN ListingSource::ListingSource(
-    std::shared_ptr<const Directory> root, File directory, std::string_view name,
-    std::string_view title, const ListingOptions& options)
-    : root_(std::move(root)), reader_(new DirectoryReader(std::move(directory))), name_(name),
-      title_(title), options_(options) {}
-
-PORTHOLE_FN BodySource::Piece ListingSource::pull(char* into, std::size_t capacity) {
-    Piece piece;
-    piece.state = State::more;
-    if (phase_ == Phase::reading) {
-        read_entries();
-        return piece;
-    }
-    constexpr std::size_t rows_per_piece = 64;
-    for (std::size_t row = 0; row < rows_per_piece && text_.size() < capacity; ++row) {
-        if (entries_.empty()) {
-            write_end();
-            phase_ = Phase::done;
-            break;
-        }
-        std::pop_heap(entries_.begin(), entries_.end(), is_shown_later);
-        const DirectoryEntry entry = std::move(entries_.back());
-        entries_.pop_back();
-        options_.is_json ? write_json_row(entry) : write_html_row(entry);
-        has_rows_ = true;
-    }
-    piece.bytes = text_.copy(into, capacity);
-    text_.erase(0, piece.bytes);
-    piece.state = phase_ == Phase::done && text_.empty() ? State::end : State::more;
-    return piece;
-}
-
-PORTHOLE_FN void ListingSource::read_entries() {
-    constexpr int entries_per_piece = 32;
-    for (int i = 0; i < entries_per_piece; ++i) {
-        DirectoryEntry entry;
-        if (entries_.size() == options_.max_entries || !reader_->next(entry)) {
-            is_cut_ = entries_.size() == options_.max_entries && reader_->next(entry);
-            reader_.reset();
-            phase_ = Phase::rows;
-            write_begin();
-            return;
-        }
-        take_entry(std::move(entry));
-    }
-}
-
-/// What a request for it would not be given is not shown either.
-PORTHOLE_FN void ListingSource::take_entry(DirectoryEntry entry) {
-    PathRules rules;
-    rules.allows_dotfiles = options_.has_dotfiles;
-    rules.is_portable = options_.is_portable;
-    if (check_path("/" + entry.name, rules) != PathVerdict::fine) {
-        return;
-    }
-    if (entry.is_link) {
-        File file;
-        FileInfo info;
-        const std::string path = name_.empty() ? entry.name : name_ + "/" + entry.name;
-        if (root_->open_beneath(path, file, info) != OpenResult::ok) {
-            return;
-        }
-        entry.is_directory = info.is_directory;
-        entry.is_regular = !info.is_directory;
-        entry.size = info.size;
-        entry.mtime_ns = info.mtime_ns;
-    }
-    if (entry.is_directory || entry.is_regular) {
-        entries_.push_back(std::move(entry));
-        std::push_heap(entries_.begin(), entries_.end(), is_shown_later);
-    }
-}
-
-PORTHOLE_FN void ListingSource::write_begin() {
-    if (options_.is_json) {
-        text_ += "[";
-        return;
-    }
-    text_ += "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-             "<meta name=\"viewport\" content=\"width=device-width\">\n<title>";
-    append_html(title_, text_);
-    text_ += "</title>\n<style>";
-    text_ += listing_style;
-    text_ += "</style>\n</head>\n<body>\n<main>\n<h1>";
-    append_html(title_, text_);
-    text_ += "</h1>\n";
-    if (options_.has_parent) {
-        text_ += "<p><a href=\"../\">Up to the parent directory</a></p>\n";
-    }
-    text_ += "<table>\n<thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Bytes</th>"
-             "<th scope=\"col\">Modified (UTC)</th></tr></thead>\n<tbody>\n";
-}
-
-PORTHOLE_FN void ListingSource::write_html_row(const DirectoryEntry& entry) {
-    const std::string_view slash = entry.is_directory ? "/" : "";
-    const std::string time = timestamp(entry.mtime_ns);
-    constexpr std::size_t date_width = 10; // of "2026-11-20"
-    constexpr std::size_t time_width = 5;  // of "18:04"
-    text_ += "<tr><td><a href=\"./";       // so that no name can be taken for a scheme
-    percent_encode(entry.name, text_);
-    text_.append(slash).append("\">");
-    append_html(entry.name, text_);
-    text_.append(slash).append("</a></td><td>");
-    text_ +=
-        entry.is_directory ? "<span aria-hidden=\"true\">-</span>" : std::to_string(entry.size);
-    text_.append("</td><td><time datetime=\"").append(time).append("\">");
-    text_.append(time, 0, date_width).append(" ").append(time, date_width + 1, time_width);
-    text_ += "</time></td></tr>\n";
-}
-
-PORTHOLE_FN void ListingSource::write_json_row(const DirectoryEntry& entry) {
-    text_ += has_rows_ ? ",\n{\"name\":" : "\n{\"name\":";
-    append_json(entry.name, text_);
-    text_ += ",\"href\":\"./";
-    percent_encode(entry.name, text_);
-    text_ += entry.is_directory ? "/\",\"type\":\"directory\"" : "\",\"type\":\"file\",\"size\":";
-    text_ += entry.is_directory ? "" : std::to_string(entry.size);
-    text_.append(",\"modified\":\"").append(timestamp(entry.mtime_ns)).append("\"}");
-}
-
-PORTHOLE_FN void ListingSource::write_end() {
-    if (options_.is_json) {
-        text_ += "\n]\n";
-        return;
-    }
-    text_ += "</tbody>\n</table>\n";
-    text_ += is_cut_ ? "<p>There are more entries than this page shows.</p>\n" : "";
-    text_ += "</main>\n</body>\n</html>\n";
-}
-
-} // namespace detail
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/files_answer.inl
-
-// An open file as an answer. Nothing here knows paths: the same for mounts and send_file().
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-/// Changes within this time of each other may share a time stamp, so that a tag made of it could
-/// stand for both (RFC 9110 section 8.8.1).
-inline constexpr std::chrono::seconds trusted_age{2};
-
-/// 24 random letters and digits; the content has no way to know them beforehand.
-inline std::string make_boundary() {
-    constexpr char letters[] = "abcdefghijklmnopqrstuvwxyz012345";
-    constexpr std::size_t size = 24;
-    constexpr unsigned letter_bits = 0x1f;
-    char bytes[size] = {};
-    static_cast<void>(fill_random(bytes, size));
-    std::string boundary;
-    for (const char byte : bytes) {
-        boundary += letters[static_cast<unsigned char>(byte) & letter_bits];
-    }
-    return boundary;
-}
-
-/// Validators as they are sent: weak while the file is too young, and no date in the future (RFC
-/// 9110 section 8.8.2.1).
-struct SentValidators {
-    SentValidators(const OpenFile& file, std::chrono::system_clock::time_point now)
-        : etag(file.etag), last_modified(file.last_modified) {
-        const auto mtime = file.info.mtime();
-        const bool is_recent = now - mtime < trusted_age;
-        validators.last_modified = mtime < now ? mtime : now;
-        validators.is_recent = is_recent;
-        if (is_recent) {
-            weak_etag = "W/" + file.etag;
-            etag = weak_etag;
-            own_date.resize(date_size);
-            write_date(*validators.last_modified, own_date.data());
-            last_modified = own_date;
-        }
-        validators.etag = etag;
-    }
-    SentValidators(const SentValidators&) = delete;
-    SentValidators& operator=(const SentValidators&) = delete;
-
-    Validators validators;
-    std::string_view etag;
-    std::string_view last_modified;
-    std::string weak_etag;
-    std::string own_date;
-};
-
-/// The fields that 200, 206 and 304 have in common (RFC 9110 section 15.4.5).
-inline void
-set_cache_fields(Response& response, const FileContent& content, const SentValidators& validators) {
-    if (!response.header("Cache-Control")) { // a hook may know better
-        response.header("Cache-Control", content.plain->cache_control);
-    }
-    response.header("ETag", validators.etag);
-    if (content.varies) {
-        response.add_header("Vary", "Accept-Encoding");
-    }
-}
-
-/// The whole, what a Range asks for, or nothing.
-inline RangeSelection select_content(
-    const Request& request, const FileContent& content, const SentValidators& validators,
-    std::chrono::system_clock::time_point now) {
-    const auto range = request.header("Range");
-    // RFC 9110 section 14.2: Range is defined for GET only. Two of them say nothing.
-    if (!range || request.method() != Method::get || request.fields().count("Range") != 1
-        || !if_range_passes(request.fields(), validators.validators, now)) {
-        return {};
-    }
-    return select_ranges(*range, content.file->info.size);
-}
-
-/// Sets status and fields for several ranges, and returns what to send.
-inline std::vector<FileSource::Part> frame_parts(
-    Response& response, const FileContent& content, const std::vector<ByteRange>& ranges,
-    std::string& type) {
-    const std::string boundary = make_boundary();
-    const MultipartRanges framing(boundary, content.plain->type, content.file->info.size);
-    type = framing.content_type();
-    std::vector<FileSource::Part> parts;
-    for (const ByteRange& range : ranges) {
-        parts.push_back({framing.part_head(range), range});
-    }
-    parts.push_back({framing.end(), {}});
-    constexpr int partial_content = 206;
-    response.status(partial_content);
-    return parts;
-}
-
-/// One run of bytes, small ones at once. False when the file has fewer.
-inline bool send_run(
-    const Request& request, Response& response, const FileContent& content, const ByteRange& range,
-    char* scratch) {
-    const std::string& type = content.plain->type;
-    if (range.size > max_inline_file || request.method() == Method::head) {
-        std::vector<FileSource::Part> parts(1);
-        parts[0].range = range;
-        response.send(type, std::make_unique<FileSource>(content.file, std::move(parts)));
-        return true;
-    }
-    const auto size = static_cast<std::size_t>(range.size);
-    if (content.file->file.read_at(range.first, scratch, size) != size) {
-        return false;
-    }
-    response.send(type, std::string_view(scratch, size));
-    return true;
-}
-
-PORTHOLE_FN bool answer_with_file(
-    const Request& request, Response& response, const FileContent& content,
-    std::chrono::system_clock::time_point now, char* scratch) {
-    constexpr int partial_content = 206;
-    constexpr int not_modified = 304;
-    constexpr int precondition_failed = 412;
-    constexpr int range_not_satisfiable = 416;
-    const SentValidators validators(*content.file, now);
-    const std::uint64_t file_size = content.file->info.size;
-    switch (
-        evaluate_preconditions(request.fields(), request.method(), validators.validators, now)) {
-    case Precondition::passed: break;
-    case Precondition::not_modified:
-        response.status(not_modified);
-        set_cache_fields(response, content, validators);
-        return true;
-    case Precondition::failed:
-        response.fail(precondition_failed, "The file is not the one that the request is about.");
-        return true;
-    }
-    RangeSelection selection = select_content(request, content, validators, now);
-    if (selection.kind == RangeSelection::Kind::unsatisfiable) {
-        response.fail(range_not_satisfiable, "The file has no bytes there.");
-        response.header("Content-Range", unsatisfied_range(file_size));
-        return true;
-    }
-    if (selection.ranges.size() > 1) {
-        std::string type;
-        std::vector<FileSource::Part> parts =
-            frame_parts(response, content, selection.ranges, type);
-        response.send(type, std::make_unique<FileSource>(content.file, std::move(parts)));
-    } else {
-        ByteRange run{0, file_size};
-        if (selection.kind == RangeSelection::Kind::partial) {
-            run = selection.ranges[0];
-            response.status(partial_content);
-            response.header("Content-Range", content_range(run, file_size));
-        }
-        if (!send_run(request, response, content, run, scratch)) {
-            return false;
-        }
-    }
-    set_cache_fields(response, content, validators);
-    response.header("Last-Modified", validators.last_modified);
-    response.header("Accept-Ranges", "bytes");
-    if (!content.coding.empty()) {
-        response.header("Content-Encoding", content.coding);
-    }
-    return true;
-}
-
-PORTHOLE_FN void answer_open_failure(Response& response, OpenResult result) {
-    switch (result) {
-    case OpenResult::ok:
-    case OpenResult::not_found: response.fail(404, "There is no such file."); break;
-    case OpenResult::denied: response.fail(403, "This file is not for everybody."); break;
-    case OpenResult::too_long: response.fail(400, "This path is too long."); break;
-    case OpenResult::exhausted:
-        response.fail(503, "Too many files are open.");
-        response.header("Retry-After", "1");
-        break;
-    }
-}
-
-} // namespace detail
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/files.inl
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-inline constexpr std::string_view brotli_suffix = ".br";
-inline constexpr std::string_view gzip_suffix = ".gz";
-
-/// How many files a mount keeps open where that disturbs nobody.
-inline constexpr std::size_t default_open_files = 64;
-
-PORTHOLE_FN FilesMount::FilesMount(std::string_view root, FilesOptions options)
-    : path_(root), options_(std::move(options)),
-      cache_(
-          options_.max_open_files_.value_or(has_windows_files() ? 0 : default_open_files),
-          options_.recheck_after_),
-      scratch_(new char[max_inline_file]) {
-    rules_.allows_dotfiles = options_.has_dotfiles_;
-    rules_.is_portable = options_.portable_names_.value_or(has_windows_files());
-}
-
-PORTHOLE_FN Error FilesMount::attach(Server& server) {
-    clock_ = server.options().clock != nullptr ? server.options().clock : &system_clock_;
-    auto root = std::make_shared<Directory>();
-    const Lookup lookup = options_.is_step_by_step_ ? Lookup::step_by_step : Lookup::automatic;
-    if (Error error = Directory::open(path_, "mount", lookup, *root)) {
-        return error;
-    }
-    root_ = std::move(root);
-    return {};
-}
-
-/// False when a hook has stopped the request.
-PORTHOLE_FN bool FilesMount::run_hooks(const Request& request, Response& response) {
-    for (const BeforeHook& hook : options_.before_) {
-        if (hook(request, response) == Next::stop) {
-            if (!response.is_touched()) {
-                response.fail(403, "A hook of these files does not allow the request.");
-            }
-            return false;
-        }
-    }
-    return true;
-}
-
-PORTHOLE_FN void FilesMount::handle(const Request& request, Response& response) {
-    if (root_ == nullptr || !run_hooks(request, response)) {
-        return;
-    }
-    if (request.method() != Method::get && request.method() != Method::head) {
-        response.fail(405, "Files are read with GET and HEAD.");
-        response.header("Allow", "GET, HEAD");
-        return;
-    }
-    const std::string_view path = request.mount_path();
-    if (check_raw_path(request.target()) != PathVerdict::fine) {
-        response.fail(400, "A path must not have an encoded slash or backslash.");
-        return;
-    }
-    switch (path.empty() ? PathVerdict::fine : check_path(path, rules_)) {
-    case PathVerdict::fine: answer_path(request, response, path); break;
-    case PathVerdict::hidden: answer_open_failure(response, OpenResult::not_found); break;
-    case PathVerdict::malformed:
-        response.fail(400, "A path must not have empty or dot segments, controls or backslashes.");
-        break;
-    }
-}
-
-/// The same place with a slash behind it, as a path on this origin: it begins with one slash only.
-inline std::string with_slash(const Request& request) {
-    std::string_view path = request.path();
-    std::string location;
-    while (!path.empty()) {
-        path.remove_prefix(path[0] == '/' ? 1 : 0);
-        const std::string_view part = path.substr(0, path.find('/'));
-        if (!part.empty()) {
-            location += '/';
-            percent_encode(part, location);
-        }
-        path.remove_prefix(part.size());
-    }
-    location += '/';
-    if (!request.query_string().empty()) {
-        location += '?';
-        location += request.query_string();
-    }
-    return location;
-}
-
-PORTHOLE_FN void
-FilesMount::answer_path(const Request& request, Response& response, std::string_view path) {
-    constexpr int moved_permanently = 301;
-    const bool is_directory = !path.empty() && path.back() == '/';
-    if (is_directory) {
-        const std::string_view name = path.substr(1);
-        answer_directory(
-            request, response, std::string(name.substr(0, name.empty() ? 0 : name.size() - 1)));
-        return;
-    }
-    const std::string name(path.empty() ? path : path.substr(1));
-    Found found = find(name);
-    if (found.file != nullptr) {
-        answer_file(request, response, name, std::move(found.file));
-    } else if (found.directory.is_open()) {
-        response.redirect(with_slash(request), moved_permanently);
-        response.header("Cache-Control", "no-cache");
-    } else if (found.result == OpenResult::not_found) {
-        answer_missing(request, response, path);
-    } else {
-        answer_open_failure(response, found.result);
-    }
-}
-
-PORTHOLE_FN void
-FilesMount::answer_directory(const Request& request, Response& response, const std::string& name) {
-    const std::string prefix = name.empty() ? name : name + "/";
-    for (const std::string& index : options_.index_) {
-        const std::string candidate = prefix + index;
-        Found found = find(candidate);
-        if (found.file != nullptr) {
-            answer_file(request, response, candidate, std::move(found.file));
-            return;
-        }
-        if (found.result != OpenResult::not_found && found.result != OpenResult::ok) {
-            answer_open_failure(response, found.result);
-            return;
-        }
-    }
-    if (options_.has_listing_) {
-        Found found = find(name);
-        if (found.directory.is_open()) {
-            answer_listing(request, response, name, std::move(found.directory));
-            return;
-        }
-    }
-    answer_missing(request, response, name);
-}
-
-PORTHOLE_FN void FilesMount::answer_listing(
-    const Request& request, Response& response, const std::string& name, File directory) {
-    ListingOptions listing;
-    listing.is_json = media_type_quality(request.fields(), "application/json")
-                      > media_type_quality(request.fields(), "text/html");
-    listing.has_dotfiles = options_.has_dotfiles_;
-    listing.is_portable = rules_.is_portable;
-    listing.has_parent = !name.empty();
-    listing.max_entries = options_.max_listed_entries_;
-    response.header("Cache-Control", "no-cache");
-    response.add_header("Vary", "Accept");
-    if (!listing.is_json) {
-        response.header("Content-Security-Policy", listing_policy);
-    }
-    response.send(
-        listing.is_json ? "application/json" : "text/html; charset=utf-8",
-        std::make_unique<ListingSource>(
-            root_, std::move(directory), name, request.path(), listing));
-}
-
-/// True for what a browser asks for when the user goes somewhere, as opposed to what a page loads.
-inline bool is_navigation(const Request& request) noexcept {
-    if (const auto mode = request.header("Sec-Fetch-Mode")) {
-        return *mode == "navigate";
-    }
-    return media_type_quality(request.fields(), "text/html") > 0;
-}
-
-PORTHOLE_FN void
-FilesMount::answer_missing(const Request& request, Response& response, std::string_view path) {
-    if (!options_.spa_.empty() && extension_of(path).empty() && is_navigation(request)) {
-        Found found = find(options_.spa_);
-        if (found.file != nullptr) {
-            answer_file(request, response, options_.spa_, std::move(found.file));
-            return;
-        }
-    }
-    answer_open_failure(response, OpenResult::not_found);
-}
-
-PORTHOLE_FN void FilesMount::answer_file(
-    const Request& request, Response& response, const std::string& name,
-    std::shared_ptr<OpenFile> file) {
-    FileContent content;
-    content.file = content.plain = std::move(file);
-    if (options_.has_precompressed_) {
-        choose_coding(request, name, content);
-    }
-    if (!answer_with_file(request, response, content, clock_->wall_time(), scratch_.get())) {
-        cache_.forget(name);
-        response.fail(503, "The file is being changed.");
-        response.header("Retry-After", "1");
-    }
-}
-
-/// Names are as check_path() left them, or the program's own.
-PORTHOLE_FN FilesMount::Found FilesMount::find(const std::string& name) {
-    Found found;
-    const TimePoint now = clock_->now();
-    found.file = cache_.find(name, now);
-    if (found.file != nullptr) {
-        found.result = OpenResult::ok;
-        return found;
-    }
-    File opened;
-    FileInfo info;
-    found.result = root_->open_beneath(name, opened, info);
-    if (found.result != OpenResult::ok) {
-        return found;
-    }
-    if (info.is_directory) {
-        found.directory = std::move(opened);
-        return found;
-    }
-    found.file = std::make_shared<OpenFile>();
-    found.file->file = std::move(opened);
-    found.file->info = info;
-    found.file->type = type_of(name);
-    found.file->cache_control = is_immutable(name) ? "public, max-age=31536000, immutable"
-                                                   : std::string_view(options_.cache_control_);
-    found.file->looked_up = now;
-    found.file->describe();
-    cache_.keep(name, found.file);
-    return found;
-}
-
-PORTHOLE_FN std::shared_ptr<OpenFile>
-FilesMount::find_sibling(const std::string& name, const OpenFile& plain, OpenFile::Sibling& state) {
-    if (state == OpenFile::Sibling::absent) {
-        return nullptr;
-    }
-    Found found = find(name);
-    if (found.file == nullptr) {
-        state = OpenFile::Sibling::absent;
-        return nullptr;
-    }
-    state = OpenFile::Sibling::present;
-    // Tools that copy or unpack write both within moments, in any order.
-    constexpr std::int64_t tolerance_ns = 2'000'000'000;
-    const bool is_stale = found.file->info.mtime_ns < plain.info.mtime_ns - tolerance_ns;
-    return is_stale ? nullptr : std::move(found.file);
-}
-
-/// RFC 9110 section 12.5.3. A request for a range gets the plain file: the parts of one download
-/// then always come from the same bytes, whatever each request accepts.
-PORTHOLE_FN void
-FilesMount::choose_coding(const Request& request, const std::string& name, FileContent& content) {
-    OpenFile& plain = *content.plain;
-    std::shared_ptr<OpenFile> brotli =
-        find_sibling(name + std::string(brotli_suffix), plain, plain.brotli);
-    std::shared_ptr<OpenFile> gzip =
-        find_sibling(name + std::string(gzip_suffix), plain, plain.gzip);
-    content.varies = brotli != nullptr || gzip != nullptr;
-    const Fields& fields = request.fields();
-    if (!content.varies || fields.count("Range") != 0) {
-        return;
-    }
-    const int for_brotli = brotli ? encoding_quality(fields, "br").value_or(0) : 0;
-    const int for_gzip = gzip ? encoding_quality(fields, "gzip").value_or(0) : 0;
-    const int for_plain = encoding_quality(fields, "identity").value_or(0);
-    const int best = for_brotli >= for_gzip ? for_brotli : for_gzip;
-    if (best == 0 || best < for_plain) {
-        return;
-    }
-    const bool is_brotli = for_brotli == best;
-    content.coding = is_brotli ? "br" : "gzip";
-    content.file = std::move(is_brotli ? brotli : gzip);
-}
-
-PORTHOLE_FN std::string_view FilesMount::type_of(std::string_view name) const noexcept {
-    const std::string_view extension = extension_of(name);
-    for (const auto& own : options_.media_types_) {
-        if (!extension.empty() && ascii::equals_ignoring_case(own.first, extension)) {
-            return own.second;
-        }
-    }
-    return media_type_of(name);
-}
-
-PORTHOLE_FN bool FilesMount::is_immutable(std::string_view name) const {
-    if (options_.is_immutable_) {
-        return options_.is_immutable_(name);
-    }
-    return has_hash_in_name(name) && media_type_essence(type_of(name)) != "text/html";
-}
-
-} // namespace detail
-
-PORTHOLE_FN FilesOptions&
-FilesOptions::media_type(std::string_view extension, std::string_view type) {
-    const bool is_well_formed = ascii::is_field_value(type);
-    PORTHOLE_ASSERT(is_well_formed, "a content type has no CR, LF, NUL or other control");
-    if (is_well_formed) {
-        media_types_.emplace_back(extension, type);
-    }
-    return *this;
-}
-
-PORTHOLE_FN std::unique_ptr<Mount> files(std::string_view root, FilesOptions options) {
-    return std::make_unique<detail::FilesMount>(root, std::move(options));
-}
-
-PORTHOLE_FN void send_file(const Request& request, Response& response, std::string_view path) {
-    if (request.method() != Method::get && request.method() != Method::head) {
-        response.fail(405, "Files are read with GET and HEAD.");
-        response.header("Allow", "GET, HEAD");
-        return;
-    }
-    detail::FileContent content;
-    content.file = content.plain = std::make_shared<detail::OpenFile>();
-    detail::OpenFile& file = *content.file;
-    const detail::OpenResult result = detail::open_path(path, file.file, file.info);
-    if (result != detail::OpenResult::ok || file.info.is_directory) {
-        detail::answer_open_failure(response, result);
-        return;
-    }
-    file.type = media_type_of(path);
-    file.cache_control = "no-cache";
-    file.describe();
-    char scratch[detail::max_inline_file];
-    if (!detail::answer_with_file(
-            request, response, content, std::chrono::system_clock::now(), scratch)) {
-        response.fail(503, "The file is being changed.");
-    }
-}
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/assets.inl
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-inline std::string_view bytes_of(const AssetBytes& bytes) noexcept {
-    return {static_cast<const char*>(bytes.data), bytes.size};
-}
-
-PORTHOLE_FN std::optional<std::uint64_t> MemorySource::size() const {
-    std::uint64_t size = 0;
-    for (const Part& part : parts_) {
-        size += part.text.size() + part.bytes.size();
-    }
-    return size;
-}
-
-PORTHOLE_FN std::optional<std::string_view> MemorySource::whole() const {
-    if (parts_.size() == 1 && parts_[0].text.empty()) {
-        return parts_[0].bytes;
-    }
-    return std::nullopt;
-}
-
-PORTHOLE_FN BodySource::Piece MemorySource::pull(char* into, std::size_t capacity) {
-    Piece piece;
-    while (at_ < parts_.size() && piece.bytes < capacity) {
-        const Part& part = parts_[at_];
-        const std::size_t room = capacity - piece.bytes;
-        const std::size_t taken =
-            sent_ < part.text.size()
-                ? part.text.copy(into + piece.bytes, room, sent_)
-                : part.bytes.copy(into + piece.bytes, room, sent_ - part.text.size());
-        piece.bytes += taken;
-        sent_ += taken;
-        if (sent_ == part.text.size() + part.bytes.size()) {
-            ++at_;
-            sent_ = 0;
-        }
-    }
-    piece.state = at_ < parts_.size() ? State::more : State::end;
-    return piece;
-}
-
-/// Which copy of an asset is sent.
-struct AssetVariant {
-    AssetBytes bytes;
-    std::string_view coding; ///< empty: the plain copy
-    std::string_view etag_suffix;
-};
-
-/// The copy that the client likes best; of two alike the smaller kind (RFC 9110 section 12.5.3).
-inline AssetVariant choose_variant(const Asset& asset, const Fields& fields) noexcept {
-    AssetVariant best{asset.plain, {}, {}};
-    // Unnamed, the plain copy is allowed, and the last choice.
-    int best_quality = encoding_quality(fields, "identity").value_or(0);
-    const AssetVariant others[] = {{asset.gzip, "gzip", "-gz"}, {asset.brotli, "br", "-br"}};
-    for (const AssetVariant& other : others) {
-        const int quality = encoding_quality(fields, other.coding).value_or(0);
-        if (other.bytes.data != nullptr && quality != 0 && quality >= best_quality) {
-            best = other;
-            best_quality = quality;
-        }
-    }
-    return best;
-}
-
-inline std::string etag_of(const Asset& asset, std::string_view suffix) {
-    std::string text = "\"";
-    text.append(asset.etag).append(suffix).append("\"");
-    return text;
-}
-
-inline std::string_view media_type_of_asset(const Asset& asset) noexcept {
-    return asset.media_type != nullptr ? asset.media_type : media_type_of(asset.path);
-}
-
-inline std::string_view cache_control_of(const Asset& asset) noexcept {
-    const bool is_page = media_type_essence(media_type_of_asset(asset)) == "text/html";
-    const bool is_kept =
-        asset.caching == AssetCaching::immutable
-        || (asset.caching == AssetCaching::by_name && !is_page && has_hash_in_name(asset.path));
-    return is_kept ? "public, max-age=31536000, immutable" : "no-cache";
-}
-
-/// True, with the answer made, for methods that files do not have.
-inline bool refuse_other_methods(const Request& request, Response& response) {
-    constexpr int method_not_allowed = 405;
-    if (request.method() == Method::get || request.method() == Method::head) {
-        return false;
-    }
-    if (request.method() == Method::options) {
-        response.no_content();
-    } else {
-        response.fail(method_not_allowed, "Files answer GET and HEAD only.");
-    }
-    response.header("Allow", "GET, HEAD");
-    return true;
-}
-
-PORTHOLE_FN AssetBundle::AssetBundle(const AssetTable& table) noexcept : table_(table) {
-    for (std::size_t i = 1; i < table.size; ++i) {
-        PORTHOLE_ASSERT(
-            std::string_view(table.assets[i - 1]->path) < table.assets[i]->path,
-            "a table of assets is sorted by path");
-    }
-}
-
-PORTHOLE_FN Error AssetBundle::attach(Server& server) {
-    static_cast<void>(server);
-    return {};
-}
-
-PORTHOLE_FN const Asset* AssetBundle::find(std::string_view path) const noexcept {
-    const Asset* const* const end = table_.assets + table_.size;
-    const Asset* const* const place =
-        std::lower_bound(table_.assets, end, path, [](const Asset* asset, std::string_view wanted) {
-            return std::string_view(asset->path) < wanted;
-        });
-    return place != end && (*place)->path == path ? *place : nullptr;
-}
-
-PORTHOLE_FN void AssetBundle::handle(const Request& request, Response& response) {
-    constexpr int not_found = 404;
-    if (refuse_other_methods(request, response)) {
-        return;
-    }
-    const std::string_view path = request.mount_path();
-    const Asset* asset = nullptr;
-    if (!path.empty()) { // else it is the mount's prefix without its '/'
-        asset = path.back() == '/' ? find(std::string(path) + "index.html") : find(path);
-    }
-    if (asset == nullptr && redirect_to_directory(request, response)) {
-        return;
-    }
-    if (asset == nullptr && table_.fallback != nullptr && extension_of(path).empty()
-        && is_navigation(request)) {
-        asset = find(table_.fallback);
-    }
-    if (asset == nullptr) {
-        response.fail(not_found, "There is no such file.");
-        return;
-    }
-    send(*asset, request, response);
-}
-
-/// "/docs" for "/docs/index.html": relative links on that page want the '/'.
-PORTHOLE_FN bool
-AssetBundle::redirect_to_directory(const Request& request, Response& response) const {
-    constexpr int moved_permanently = 301;
-    const std::string_view path = request.mount_path();
-    if ((!path.empty() && path.back() == '/')
-        || find(std::string(path) + "/index.html") == nullptr) {
-        return false;
-    }
-    response.redirect(with_slash(request), moved_permanently);
-    response.header("Cache-Control", "no-cache"); // else a browser remembers it for ever
-    return true;
-}
-
-PORTHOLE_FN void
-AssetBundle::send(const Asset& asset, const Request& request, Response& response) const {
-    constexpr int partial_content = 206;
-    constexpr int not_modified = 304;
-    constexpr int precondition_failed = 412;
-    constexpr int range_not_satisfiable = 416;
-    const auto no_date = std::chrono::system_clock::time_point{};
-    const Fields& fields = request.fields();
-    const std::string plain_etag = etag_of(asset, {});
-    const auto range = request.header("Range");
-    RangeSelection selection;
-    // RFC 9110 section 14.2: only GET has ranges. They are of the plain copy.
-    if (range && request.method() == Method::get && fields.count("Range") == 1
-        && if_range_passes(fields, {plain_etag, {}, false}, no_date)) {
-        selection = select_ranges(*range, asset.plain.size);
-    }
-    const bool is_whole = selection.kind == RangeSelection::Kind::whole;
-    const AssetVariant variant =
-        is_whole ? choose_variant(asset, fields) : AssetVariant{asset.plain, {}, {}};
-    const std::string etag = etag_of(asset, variant.etag_suffix);
-
-    const Precondition verdict =
-        evaluate_preconditions(fields, request.method(), {etag, {}, false}, no_date);
-    if (verdict == Precondition::failed) {
-        response.fail(precondition_failed, "The file is not the one that was asked about.");
-        return;
-    }
-    response.header("ETag", etag).header("Cache-Control", cache_control_of(asset));
-    if (asset.gzip.data != nullptr || asset.brotli.data != nullptr) {
-        response.header("Vary", "Accept-Encoding");
-    }
-    if (verdict == Precondition::not_modified) {
-        response.status(not_modified);
-        return;
-    }
-    response.header("Accept-Ranges", "bytes");
-    if (selection.kind == RangeSelection::Kind::unsatisfiable) {
-        response.fail(range_not_satisfiable, "The file ends before that range.");
-        response.header("Content-Range", unsatisfied_range(asset.plain.size));
-    } else if (is_whole) {
-        if (!variant.coding.empty()) {
-            response.header("Content-Encoding", variant.coding);
-        }
-        response.send(
-            media_type_of_asset(asset), std::make_unique<MemorySource>(bytes_of(variant.bytes)));
-    } else {
-        response.status(partial_content);
-        send_parts(asset, selection.ranges, response);
-    }
-}
-
-PORTHOLE_FN void AssetBundle::send_parts(
-    const Asset& asset, const std::vector<ByteRange>& ranges, Response& response) const {
-    constexpr int server_error = 500;
-    const std::string_view content = bytes_of(asset.plain);
-    const std::string_view type = media_type_of_asset(asset);
-    const auto bytes_in = [content](const ByteRange& range) {
-        return content.substr(
-            static_cast<std::size_t>(range.first), static_cast<std::size_t>(range.size));
-    };
-    if (ranges.size() == 1) {
-        response.header("Content-Range", content_range(ranges[0], content.size()));
-        response.send(type, std::make_unique<MemorySource>(bytes_in(ranges[0])));
-        return;
-    }
-    std::array<char, 16> random{};
-    if (!fill_random(random.data(), random.size())) {
-        response.fail(server_error, "The system has no random bytes for a boundary.");
-        return;
-    }
-    std::string boundary;
-    for (const char byte : random) {
-        constexpr std::string_view digits = "0123456789abcdef";
-        constexpr unsigned low_bits = 0xf;
-        boundary += digits[static_cast<unsigned char>(byte) & low_bits];
-        boundary += digits[static_cast<unsigned char>(byte) / (low_bits + 1)];
-    }
-    const MultipartRanges frame(boundary, type, content.size());
-    std::vector<MemorySource::Part> parts;
-    for (const ByteRange& range : ranges) {
-        parts.push_back({frame.part_head(range), bytes_in(range)});
-    }
-    parts.push_back({frame.end(), {}});
-    response.send(frame.content_type(), std::make_unique<MemorySource>(std::move(parts)));
-}
-
-} // namespace detail
-
-PORTHOLE_FN std::unique_ptr<Mount> assets(const AssetTable& table) {
-    if (table.directory != nullptr) {
-        return std::make_unique<detail::DiskAssets>(table);
-    }
-    return std::make_unique<detail::AssetBundle>(table);
-}
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/assets_disk.inl
-
-// Assets in development. files() does the serving; what comes on top is a script at the end of each
-// page, which listens to a channel. While anybody listens, the folder is looked at a few times a
-// second, at a bounded number of files each time, and what it looks like is published.
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace detail {
-
-// Dotfiles are never assets, so that these cannot be in the way of one.
-inline constexpr std::string_view reload_path = "/.porthole/reload";
-inline constexpr std::string_view reload_script_path = "/.porthole/reload.js";
-// A page that is hidden keeps no connection: a browser has six for each host.
-inline constexpr std::string_view reload_script =
-    "const base = document.currentScript.src.replace(/\\.js$/, '');\n"
-    "let seen = '';\n"
-    "let source = null;\n"
-    "function listen() {\n"
-    "    if (source) source.close();\n"
-    "    source = null;\n"
-    "    if (document.hidden) return;\n"
-    "    source = new EventSource(base);\n"
-    "    source.onmessage = event => {\n"
-    "        if (seen && event.data !== seen) location.reload();\n"
-    "        seen = event.data;\n"
-    "    };\n"
-    "}\n"
-    "document.addEventListener('visibilitychange', listen);\n"
-    "listen();\n";
-
-/// What the folder's files look like, as one number that changes with them.
-struct DiskAssets::Watch {
-    /// Files that one look takes in, and how often there is one.
-    static constexpr std::size_t files_per_look = 64;
-    static constexpr std::chrono::milliseconds interval{200};
-
-    explicit Watch(Server& host) : server(host), answer(events(channel)) {}
-
-    Server& server;
-    Directory directory;
-    Channel channel;
-    Handler answer;
-    TimerHandle timer;
-    std::size_t next = 0;
-    std::uint64_t sum = 0;
-    std::uint64_t state = 0; ///< of the last full round; 0 before
-
-    void add(std::uint64_t value) noexcept {
-        constexpr std::uint64_t prime = 0x100000001b3; // FNV-1a, by words
-        sum = (sum ^ value) * prime;
-    }
-    void look(const AssetTable& table) {
-        const std::size_t end = (std::min)(table.size, next + files_per_look);
-        for (; next < end; ++next) {
-            FileInfo info;
-            File file;
-            const std::string_view name = std::string_view(table.assets[next]->path).substr(1);
-            const OpenResult result = directory.open_beneath(name, file, info);
-            add(result == OpenResult::ok ? info.size + 1 : 0);
-            add(static_cast<std::uint64_t>(info.mtime_ns));
-        }
-        if (next == table.size) {
-            const std::uint64_t before = std::exchange(state, sum | 1);
-            next = 0;
-            sum = 0;
-            if (state != before) {
-                static_cast<void>(channel.publish({}, std::to_string(state)));
-            }
-        }
-    }
-    /// For as long as somebody listens.
-    void keep_looking(const AssetTable& table) {
-        timer = server.call_after(interval, [this, &table] {
-            if (channel.subscribers() != 0) {
-                look(table);
-                keep_looking(table);
-            }
-        });
-    }
-};
-
-/// A page with something behind it. Browsers take what follows </html> as a part of the body.
-class AppendedSource final : public BodySource {
-public:
-    AppendedSource(std::unique_ptr<BodySource> page, std::string text) noexcept
-        : page_(std::move(page)), text_(std::move(text)) {}
-
-    std::optional<std::uint64_t> size() const override {
-        const auto size = page_->size();
-        return size ? std::optional(*size + text_.size()) : std::nullopt;
-    }
-    Piece pull(char* into, std::size_t capacity) override {
-        if (!has_page_ended_) {
-            Piece piece = page_->pull(into, capacity);
-            has_page_ended_ = piece.state == State::end;
-            piece.state = has_page_ended_ ? State::more : piece.state;
-            return piece;
-        }
-        Piece piece;
-        piece.bytes = text_.copy(into, capacity, sent_);
-        sent_ += piece.bytes;
-        piece.state = sent_ == text_.size() ? State::end : State::more;
-        return piece;
-    }
-    void set_waker(std::function<void()> waker) override { page_->set_waker(std::move(waker)); }
-
-private:
-    std::unique_ptr<BodySource> page_;
-    std::string text_;
-    std::size_t sent_ = 0;
-    bool has_page_ended_ = false;
-};
-
-PORTHOLE_FN DiskAssets::DiskAssets(const AssetTable& table) : table_(table), baked_(table) {
-    FilesOptions options;
-    if (table.fallback != nullptr) {
-        options.spa(std::string_view(table.fallback).substr(1));
-    }
-    files_ = files(table.directory, std::move(options));
-}
-
-PORTHOLE_FN DiskAssets::~DiskAssets() = default;
-
-PORTHOLE_FN Error DiskAssets::attach(Server& server) {
-    auto watch = std::make_unique<Watch>(server);
-    const Error error =
-        Directory::open(table_.directory, "mount", Lookup::automatic, watch->directory);
-    if (error) {
-        // A development build on another machine; it has everything with it.
-        if (server.options().log) {
-            const std::string sentence =
-                error.message() + "; serving the assets as they were baked in.";
-            server.options().log(
-                {LogLevel::warning, LogId::assets_baked, sentence, std::string_view()});
-        }
-        return baked_.attach(server);
-    }
-    watch_ = std::move(watch);
-    return files_->attach(server);
-}
-
-PORTHOLE_FN void DiskAssets::handle(const Request& request, Response& response) {
-    if (!watch_) {
-        baked_.handle(request, response);
-        return;
-    }
-    const std::string_view path = request.mount_path();
-    if (path == reload_path || path == reload_script_path) {
-        if (refuse_other_methods(request, response)) {
-            return;
-        }
-        if (path == reload_script_path) {
-            response.header("Cache-Control", "no-store");
-            response.send("text/javascript; charset=utf-8", reload_script);
-            return;
-        }
-        watch_->look(table_); // a page that comes back hears at once what has changed meanwhile
-        if (!watch_->timer.is_pending()) {
-            watch_->keep_looking(table_);
-        }
-        watch_->answer(request, response);
-        return;
-    }
-    files_->handle(request, response);
-    add_script(request, response);
-}
-
-PORTHOLE_FN std::string encode_request_path(std::string_view path) {
-    // "//name" would lead to another host.
-    const std::size_t begin = path.find_first_not_of('/');
-    path.remove_prefix(begin == std::string_view::npos ? path.size() : begin);
-    std::string text = "/";
-    for (;;) {
-        const std::string_view segment = path.substr(0, path.find('/'));
-        percent_encode(segment, text);
-        if (segment.size() == path.size()) {
-            return text;
-        }
-        text += '/';
-        path.remove_prefix(segment.size() + 1);
-    }
-}
-
-PORTHOLE_FN void DiskAssets::add_script(const Request& request, Response& response) const {
-    constexpr int ok = 200;
-    const std::string_view type = response.header("Content-Type").value_or("");
-    if (response.status() != ok || media_type_essence(type) != "text/html"
-        || response.header("Content-Encoding")) {
-        return;
-    }
-    std::string_view prefix = request.path();
-    prefix.remove_suffix(request.mount_path().size());
-    std::string text = "\n<script src=\"";
-    text += prefix.empty() ? std::string() : encode_request_path(prefix);
-    text.append(reload_script_path).append("\"></script>\n");
-    if (auto page = response.take_source()) {
-        const std::string kept_type(type);
-        response.send(kept_type, std::make_unique<AppendedSource>(std::move(page), text));
-    } else {
-        response.body(std::string(response.body()) + text);
-    }
-    // It is not the file any more, and the next one may be another.
-    response.remove_header("ETag").remove_header("Last-Modified").remove_header("Accept-Ranges");
-    response.header("Cache-Control", "no-store");
-}
-
-} // namespace detail
-
-PORTHOLE_NAMESPACE_END
-
-// porthole/ext/testing.inl
-
-PORTHOLE_NAMESPACE_BEGIN
-
-namespace testing {
-
-PORTHOLE_FN std::string_view Answer::header(std::string_view name) const noexcept {
-    for (const auto& field : fields) {
-        if (ascii::equals_ignoring_case(field.first, name)) {
-            return field.second;
-        }
-    }
-    return {};
-}
-
-PORTHOLE_FN bool Answer::has_header(std::string_view name) const noexcept {
-    for (const auto& field : fields) {
-        if (ascii::equals_ignoring_case(field.first, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-PORTHOLE_FN AnswerReading
-read_answer(std::string_view bytes, bool is_head, bool has_ended, Answer& answer) {
-    Limits limits; // a client of its own server trusts it more than a server its clients
-    limits.max_fields_bytes = limits.max_fields = limits.max_trailer_bytes = bytes.size();
-    AnswerReading reading;
-    detail::ResponseParser parser(limits);
-    reading.status = parser.parse(bytes, is_head);
-    if (reading.status != detail::ParseStatus::complete) {
-        return reading;
-    }
-    const detail::ResponseHead& head = parser.head();
-    answer = Answer{};
-    answer.status = head.status;
-    answer.reason = head.reason.in(bytes.data());
-    for (std::size_t i = 0; i < head.fields.size(); ++i) {
-        answer.fields.emplace_back(head.fields[i].name, head.fields[i].value);
-    }
-    reading.size = parser.head_size();
-    std::string_view rest = bytes.substr(reading.size);
-    switch (head.framing.kind) {
-    case detail::Framing::Kind::none: return reading;
-    case detail::Framing::Kind::length:
-        if (rest.size() < head.framing.length) {
-            reading.status = detail::ParseStatus::need_more;
-            return reading;
-        }
-        answer.body = rest.substr(0, static_cast<std::size_t>(head.framing.length));
-        reading.size += answer.body.size();
-        return reading;
-    case detail::Framing::Kind::close:
-        reading.status = has_ended ? detail::ParseStatus::complete : detail::ParseStatus::need_more;
-        answer.body = rest;
-        reading.size = bytes.size();
-        return reading;
-    case detail::Framing::Kind::chunked: break;
-    }
-    detail::ChunkedDecoder decoder(limits);
-    do {
-        std::size_t consumed = 0;
-        std::string_view piece;
-        reading.status = decoder.decode(rest, consumed, piece);
-        answer.body += piece;
-        reading.size += consumed;
-        rest.remove_prefix(consumed);
-    } while (reading.status == detail::ParseStatus::need_more && !rest.empty());
-    return reading;
-}
-
-PORTHOLE_FN std::string write_request(
-    std::string_view method, std::string_view target, const FieldList& fields,
-    std::string_view body) {
-    std::string bytes;
-    bytes.append(method).append(" ").append(target).append(" HTTP/1.1\r\n");
-    bool has_host = false;
-    bool has_framing = false;
-    for (const auto& field : fields) {
-        has_host |= ascii::equals_ignoring_case(field.first, "Host");
-        has_framing |= ascii::equals_ignoring_case(field.first, "Content-Length")
-                       || ascii::equals_ignoring_case(field.first, "Transfer-Encoding");
-        bytes.append(field.first).append(": ").append(field.second).append("\r\n");
-    }
-    if (!has_host) {
-        bytes += "Host: localhost\r\n";
-    }
-    if (!body.empty() && !has_framing) {
-        bytes += "Content-Length: " + std::to_string(body.size()) + "\r\n";
-    }
-    bytes.append("\r\n").append(body);
-    return bytes;
-}
-
-PORTHOLE_FN Client::Client(Server& server, std::size_t capacity, std::string_view peer)
-    : server_(&server) {
-    MemoryTransport::Pair pair = MemoryTransport::make_pair(capacity);
-    transport_ = std::move(pair.client);
-    if (server.adopt(std::move(pair.server), peer)) {
-        is_closed_ = true;
-    }
-}
-
-PORTHOLE_FN Answer Client::request(
-    std::string_view method, std::string_view target, const FieldList& fields,
-    std::string_view body) {
-    const std::string bytes = write_request(method, target, fields, body);
-    std::string_view rest = bytes;
-    for (int i = 0; i < max_ticks && !rest.empty() && !is_closed_; ++i) {
-        rest.remove_prefix(send(rest));
-        if (!rest.empty()) {
-            tick();
-        }
-    }
-    return read_answer(method == "HEAD");
-}
-
-PORTHOLE_FN Answer
-Client::post(std::string_view target, std::string_view type, std::string_view body) {
-    return request("POST", target, {{"Content-Type", type}}, body);
-}
-
-PORTHOLE_FN std::size_t Client::send(std::string_view bytes) {
-    if (!transport_ || bytes.empty()) {
-        return 0;
-    }
-    const IoResult result = transport_->write(&bytes, 1);
-    return result.status == IoStatus::ok ? result.bytes : 0;
-}
-
-PORTHOLE_FN TickReport Client::tick() {
-    const TickReport report = server_->tick(std::chrono::seconds(1));
-    take_input();
-    return report;
-}
-
-PORTHOLE_FN void Client::take_input() {
-    constexpr std::size_t piece = 16 * 1024;
-    while (transport_ && is_reading_ && !is_closed_) {
-        char bytes[piece];
-        const IoResult result = transport_->read(bytes, sizeof bytes);
-        if (result.status == IoStatus::ok) {
-            received_.append(bytes, result.bytes);
-            continue;
-        }
-        is_closed_ = result.status != IoStatus::would_block;
-        return;
-    }
-}
-
-PORTHOLE_FN Answer Client::read_answer(bool is_head) {
-    Answer answer;
-    for (int i = 0; i < max_ticks; ++i) {
-        const AnswerReading reading = testing::read_answer(received_, is_head, is_closed_, answer);
-        constexpr int first_final = 200;
-        if (reading.status == detail::ParseStatus::complete) {
-            received_.erase(0, reading.size);
-            if (answer.status >= first_final || answer.status == 101) {
-                return answer;
-            }
-            continue; // 100 Continue: the answer is still to come
-        }
-        if (reading.status == detail::ParseStatus::failed || is_closed_) {
-            break;
-        }
-        tick();
-    }
-    return Answer{};
-}
-
-PORTHOLE_FN void pass_time(Server& server, ManualClock& clock, Duration time) {
-    constexpr Duration frame = std::chrono::milliseconds(16);
-    while (time > Duration::zero()) {
-        const Duration step = time < frame ? time : frame;
-        clock.advance(step);
-        server.tick(std::chrono::seconds(1));
-        time -= step;
-    }
-}
-
-} // namespace testing
 
 PORTHOLE_NAMESPACE_END
 
@@ -26967,6 +26483,2859 @@ PORTHOLE_FN std::unique_ptr<MessageCodec> make_client_codec(const DeflateParamet
 }
 
 } // namespace detail
+
+PORTHOLE_NAMESPACE_END
+#endif
+#endif
+#if PORTHOLE_WITH_FILES
+
+// porthole/ext/files_cache.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline void append_hex(std::string& text, std::uint64_t value) {
+    constexpr char digits[] = "0123456789abcdef";
+    constexpr unsigned bits_per_digit = 4;
+    char written[16];
+    std::size_t at = sizeof written;
+    do {
+        written[--at] = digits[value & 0xf];
+        value >>= bits_per_digit;
+    } while (value != 0);
+    text.append(written + at, sizeof written - at);
+}
+
+PORTHOLE_FN void OpenFile::describe() {
+    etag = "\"";
+    append_hex(etag, info.inode);
+    etag += '-';
+    append_hex(etag, info.size);
+    etag += '-';
+    append_hex(etag, static_cast<std::uint64_t>(info.mtime_ns));
+    etag += '"';
+    last_modified.resize(date_size);
+    write_date(info.mtime(), last_modified.data());
+}
+
+PORTHOLE_FN std::shared_ptr<OpenFile> OpenFileCache::find(std::string_view name, TimePoint now) {
+    const auto found = files_.find(name);
+    if (found == files_.end()) {
+        return nullptr;
+    }
+    const std::shared_ptr<OpenFile> file = found->second.file;
+    FileInfo info;
+    // Unlinked: the name, if it is still there, stands for another file.
+    if (now - file->looked_up >= recheck_after_ || !file->file.read_info(info)
+        || info.is_unlinked) {
+        files_.erase(found);
+        return nullptr;
+    }
+    found->second.used = ++uses_;
+    if (info.is_same_as(file->info)) {
+        return file;
+    }
+    file->info = info;
+    file->describe();
+    return file;
+}
+
+PORTHOLE_FN void OpenFileCache::keep(std::string_view name, const std::shared_ptr<OpenFile>& file) {
+    if (max_files_ == 0) {
+        return;
+    }
+    if (files_.size() >= max_files_ && files_.find(name) == files_.end()) {
+        auto oldest = files_.begin();
+        for (auto it = files_.begin(); it != files_.end(); ++it) {
+            oldest = it->second.used < oldest->second.used ? it : oldest;
+        }
+        files_.erase(oldest);
+    }
+    files_.insert_or_assign(std::string(name), Entry{file, ++uses_});
+}
+
+PORTHOLE_FN void OpenFileCache::forget(std::string_view name) {
+    const auto found = files_.find(name);
+    if (found != files_.end()) {
+        files_.erase(found);
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_source.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN FileSource::FileSource(std::shared_ptr<const OpenFile> file, std::vector<Part> parts)
+    : file_(std::move(file)), parts_(std::move(parts)) {
+    for (const Part& part : parts_) {
+        size_ += part.text.size() + part.range.size;
+    }
+    leave_finished_parts();
+    if (size_ > window) {
+        file_->file.stop_reading_ahead();
+        read_ahead();
+    }
+}
+
+/// What the next turns will send is fetched while they wait for their tick: one bounded piece,
+/// instead of as much as the system likes within the call that meets the end of what is there.
+PORTHOLE_FN void FileSource::read_ahead() noexcept {
+    if (is_at_end() || size_ <= window) {
+        return;
+    }
+    const ByteRange& range = parts_[at_].range;
+    const std::uint64_t next = range.first + bytes_sent_;
+    const std::uint64_t end = range.first + range.size;
+    if (read_ahead_to_ < next || read_ahead_to_ > end) {
+        read_ahead_to_ = next; // another part, or the first
+    }
+    if (read_ahead_to_ < end && read_ahead_to_ - next < window) {
+        const std::uint64_t left = end - read_ahead_to_;
+        const std::uint64_t bytes = left < window ? left : window;
+        file_->file.read_ahead(read_ahead_to_, bytes);
+        read_ahead_to_ += bytes;
+    }
+}
+
+PORTHOLE_FN void FileSource::leave_finished_parts() noexcept {
+    while (!is_at_end() && text_sent_ == parts_[at_].text.size()
+           && bytes_sent_ == parts_[at_].range.size) {
+        ++at_;
+        text_sent_ = 0;
+        bytes_sent_ = 0;
+    }
+}
+
+PORTHOLE_FN BodySource::Piece FileSource::pull(char* into, std::size_t capacity) {
+    Piece piece;
+    while (!is_at_end() && piece.bytes < capacity) {
+        const Part& part = parts_[at_];
+        const std::size_t room = capacity - piece.bytes;
+        if (text_sent_ < part.text.size()) {
+            const std::size_t taken = part.text.copy(into + piece.bytes, room, text_sent_);
+            text_sent_ += taken;
+            piece.bytes += taken;
+        } else {
+            const std::uint64_t left = part.range.size - bytes_sent_;
+            const auto wanted = left < room ? static_cast<std::size_t>(left) : room;
+            const std::size_t taken =
+                file_->file.read_at(part.range.first + bytes_sent_, into + piece.bytes, wanted);
+            bytes_sent_ += taken;
+            piece.bytes += taken;
+            if (taken < wanted) {
+                piece.state = State::failed; // it has shrunk, or the disk has failed
+                return piece;
+            }
+        }
+        leave_finished_parts();
+    }
+    piece.state = is_at_end() ? State::end : State::more;
+    read_ahead();
+    return piece;
+}
+
+PORTHOLE_FN std::uint64_t FileSource::file_piece(FilePiece& piece) {
+    if (is_at_end() || text_sent_ < parts_[at_].text.size()) {
+        return 0;
+    }
+    const ByteRange& range = parts_[at_].range;
+    piece.handle = file_->file.handle();
+    piece.offset = range.first + bytes_sent_;
+    return range.size - bytes_sent_;
+}
+
+PORTHOLE_FN void FileSource::skip(std::uint64_t bytes) {
+    bytes_sent_ += bytes;
+    leave_finished_parts();
+    read_ahead();
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_listing.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+// The policy has the hash of this style: openssl dgst -sha256 -binary | base64.
+inline constexpr std::string_view listing_style =
+    "body{font-family:system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 "
+    "1rem}table{border-collapse:collapse;width:100%}th,td{padding:.25rem "
+    ".5rem;text-align:start}td:nth-child(2),th:nth-child(2){text-align:end}tr:nth-child(even) "
+    "td{background:#8881}";
+/// The Content-Security-Policy of the HTML page: nothing but its own style.
+inline constexpr std::string_view listing_policy =
+    "default-src 'none'; style-src 'sha256-kbt8NGIRHioMq45jX/ST17CcnNsWqk38sVYCKH7BGyI='; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The size of the UTF-8 sequence that `text` begins with, 0 when it is none (RFC 3629).
+inline std::size_t utf8_size(std::string_view text) noexcept {
+    const auto byte = [text](std::size_t at) {
+        return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
+    };
+    const auto is_tail = [&](std::size_t at) {
+        return (byte(at) & 0xc0u) == 0x80u;
+    };
+    const unsigned first = byte(0);
+    if (first < 0x80) {
+        return 1;
+    }
+    if (first >= 0xc2 && first <= 0xdf) {
+        return is_tail(1) ? 2 : 0;
+    }
+    if (first >= 0xe0 && first <= 0xef) {
+        const bool is_overlong = first == 0xe0 && byte(1) < 0xa0;
+        const bool is_surrogate = first == 0xed && byte(1) > 0x9f;
+        return is_tail(1) && is_tail(2) && !is_overlong && !is_surrogate ? 3 : 0;
+    }
+    if (first >= 0xf0 && first <= 0xf4) {
+        const bool is_overlong = first == 0xf0 && byte(1) < 0x90;
+        const bool is_beyond = first == 0xf4 && byte(1) > 0x8f;
+        return is_tail(1) && is_tail(2) && is_tail(3) && !is_overlong && !is_beyond ? 4 : 0;
+    }
+    return 0;
+}
+
+/// Hands each character to `visit`, and U+FFFD for each byte that belongs to none.
+template <class Visit>
+void for_each_character(std::string_view text, const Visit& visit) {
+    while (!text.empty()) {
+        const std::size_t size = utf8_size(text);
+        visit(size == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(0, size));
+        text.remove_prefix(size == 0 ? 1 : size);
+    }
+}
+
+PORTHOLE_FN void append_html(std::string_view text, std::string& into) {
+    for_each_character(text, [&into](std::string_view character) {
+        constexpr char first_visible = 0x20;
+        const char c = character[0];
+        switch (c) {
+        case '&': into += "&amp;"; break;
+        case '<': into += "&lt;"; break;
+        case '>': into += "&gt;"; break;
+        case '"': into += "&quot;"; break;
+        case '\'': into += "&#39;"; break;
+        default: into += c >= 0 && c < first_visible ? std::string_view("\xef\xbf\xbd") : character;
+        }
+    });
+}
+
+PORTHOLE_FN void append_json(std::string_view text, std::string& into) {
+    into += '"';
+    for_each_character(text, [&into](std::string_view character) {
+        constexpr char digits[] = "0123456789abcdef";
+        constexpr char first_visible = 0x20;
+        const char c = character[0];
+        if (c == '"' || c == '\\') {
+            into += '\\';
+            into += c;
+        } else if (c >= 0 && c < first_visible) {
+            into += "\\u00";
+            into += digits[c >> 4];
+            into += digits[c & 0xf];
+        } else {
+            into += character;
+        }
+    });
+    into += '"';
+}
+
+/// Directories first, then by the bytes of the name. For a heap, so the other way round.
+inline bool is_shown_later(const DirectoryEntry& a, const DirectoryEntry& b) noexcept {
+    return a.is_directory != b.is_directory ? b.is_directory : a.name > b.name;
+}
+
+inline void append_digits(std::string& text, std::int64_t value, std::size_t width) {
+    const std::string digits = std::to_string(value);
+    text.append(width > digits.size() ? width - digits.size() : 0, '0').append(digits);
+}
+
+/// "2026-11-20T18:04:05Z" (RFC 3339).
+inline std::string timestamp(std::int64_t mtime_ns) {
+    const auto time = std::chrono::floor<std::chrono::seconds>(std::chrono::nanoseconds(mtime_ns));
+    const std::int64_t seconds = time.count();
+    const std::int64_t days = (seconds - (seconds < 0 ? seconds_per_day - 1 : 0)) / seconds_per_day;
+    const std::int64_t rest = seconds - days * seconds_per_day;
+    const CivilTime civil = civil_of_days(days);
+    std::string text;
+    append_digits(text, civil.year, 4);
+    text += '-';
+    append_digits(text, civil.month, 2);
+    text += '-';
+    append_digits(text, civil.day, 2);
+    text += 'T';
+    append_digits(text, rest / seconds_per_hour, 2);
+    text += ':';
+    append_digits(text, rest % seconds_per_hour / seconds_per_minute, 2);
+    text += ':';
+    append_digits(text, rest % seconds_per_minute, 2);
+    text += 'Z';
+    return text;
+}
+
+PORTHOLE_FN ListingSource::ListingSource(
+    std::shared_ptr<const Directory> root, File directory, std::string_view name,
+    std::string_view title, const ListingOptions& options)
+    : root_(std::move(root)), reader_(new DirectoryReader(std::move(directory))), name_(name),
+      title_(title), options_(options) {}
+
+PORTHOLE_FN BodySource::Piece ListingSource::pull(char* into, std::size_t capacity) {
+    Piece piece;
+    piece.state = State::more;
+    if (phase_ == Phase::reading) {
+        read_entries();
+        return piece;
+    }
+    constexpr std::size_t rows_per_piece = 64;
+    for (std::size_t row = 0; row < rows_per_piece && text_.size() < capacity; ++row) {
+        if (entries_.empty()) {
+            write_end();
+            phase_ = Phase::done;
+            break;
+        }
+        std::pop_heap(entries_.begin(), entries_.end(), is_shown_later);
+        const DirectoryEntry entry = std::move(entries_.back());
+        entries_.pop_back();
+        options_.is_json ? write_json_row(entry) : write_html_row(entry);
+        has_rows_ = true;
+    }
+    piece.bytes = text_.copy(into, capacity);
+    text_.erase(0, piece.bytes);
+    piece.state = phase_ == Phase::done && text_.empty() ? State::end : State::more;
+    return piece;
+}
+
+PORTHOLE_FN void ListingSource::read_entries() {
+    constexpr int entries_per_piece = 32;
+    for (int i = 0; i < entries_per_piece; ++i) {
+        DirectoryEntry entry;
+        if (entries_.size() == options_.max_entries || !reader_->next(entry)) {
+            is_cut_ = entries_.size() == options_.max_entries && reader_->next(entry);
+            reader_.reset();
+            phase_ = Phase::rows;
+            write_begin();
+            return;
+        }
+        take_entry(std::move(entry));
+    }
+}
+
+/// What a request for it would not be given is not shown either.
+PORTHOLE_FN void ListingSource::take_entry(DirectoryEntry entry) {
+    PathRules rules;
+    rules.allows_dotfiles = options_.has_dotfiles;
+    rules.is_portable = options_.is_portable;
+    if (check_path("/" + entry.name, rules) != PathVerdict::fine) {
+        return;
+    }
+    if (entry.is_link) {
+        File file;
+        FileInfo info;
+        const std::string path = name_.empty() ? entry.name : name_ + "/" + entry.name;
+        if (root_->open_beneath(path, file, info) != OpenResult::ok) {
+            return;
+        }
+        entry.is_directory = info.is_directory;
+        entry.is_regular = !info.is_directory;
+        entry.size = info.size;
+        entry.mtime_ns = info.mtime_ns;
+    }
+    if (entry.is_directory || entry.is_regular) {
+        entries_.push_back(std::move(entry));
+        std::push_heap(entries_.begin(), entries_.end(), is_shown_later);
+    }
+}
+
+PORTHOLE_FN void ListingSource::write_begin() {
+    if (options_.is_json) {
+        text_ += "[";
+        return;
+    }
+    text_ += "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+             "<meta name=\"viewport\" content=\"width=device-width\">\n<title>";
+    append_html(title_, text_);
+    text_ += "</title>\n<style>";
+    text_ += listing_style;
+    text_ += "</style>\n</head>\n<body>\n<main>\n<h1>";
+    append_html(title_, text_);
+    text_ += "</h1>\n";
+    if (options_.has_parent) {
+        text_ += "<p><a href=\"../\">Up to the parent directory</a></p>\n";
+    }
+    text_ += "<table>\n<thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Bytes</th>"
+             "<th scope=\"col\">Modified (UTC)</th></tr></thead>\n<tbody>\n";
+}
+
+PORTHOLE_FN void ListingSource::write_html_row(const DirectoryEntry& entry) {
+    const std::string_view slash = entry.is_directory ? "/" : "";
+    const std::string time = timestamp(entry.mtime_ns);
+    constexpr std::size_t date_width = 10; // of "2026-11-20"
+    constexpr std::size_t time_width = 5;  // of "18:04"
+    text_ += "<tr><td><a href=\"./";       // so that no name can be taken for a scheme
+    percent_encode(entry.name, text_);
+    text_.append(slash).append("\">");
+    append_html(entry.name, text_);
+    text_.append(slash).append("</a></td><td>");
+    text_ +=
+        entry.is_directory ? "<span aria-hidden=\"true\">-</span>" : std::to_string(entry.size);
+    text_.append("</td><td><time datetime=\"").append(time).append("\">");
+    text_.append(time, 0, date_width).append(" ").append(time, date_width + 1, time_width);
+    text_ += "</time></td></tr>\n";
+}
+
+PORTHOLE_FN void ListingSource::write_json_row(const DirectoryEntry& entry) {
+    text_ += has_rows_ ? ",\n{\"name\":" : "\n{\"name\":";
+    append_json(entry.name, text_);
+    text_ += ",\"href\":\"./";
+    percent_encode(entry.name, text_);
+    text_ += entry.is_directory ? "/\",\"type\":\"directory\"" : "\",\"type\":\"file\",\"size\":";
+    text_ += entry.is_directory ? "" : std::to_string(entry.size);
+    text_.append(",\"modified\":\"").append(timestamp(entry.mtime_ns)).append("\"}");
+}
+
+PORTHOLE_FN void ListingSource::write_end() {
+    if (options_.is_json) {
+        text_ += "\n]\n";
+        return;
+    }
+    text_ += "</tbody>\n</table>\n";
+    text_ += is_cut_ ? "<p>There are more entries than this page shows.</p>\n" : "";
+    text_ += "</main>\n</body>\n</html>\n";
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files_answer.inl
+
+// An open file as an answer. Nothing here knows paths: the same for mounts and send_file().
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Changes within this time of each other may share a time stamp, so that a tag made of it could
+/// stand for both (RFC 9110 section 8.8.1).
+inline constexpr std::chrono::seconds trusted_age{2};
+
+/// 24 random letters and digits; the content has no way to know them beforehand.
+inline std::string make_boundary() {
+    constexpr char letters[] = "abcdefghijklmnopqrstuvwxyz012345";
+    constexpr std::size_t size = 24;
+    constexpr unsigned letter_bits = 0x1f;
+    char bytes[size] = {};
+    static_cast<void>(fill_random(bytes, size));
+    std::string boundary;
+    for (const char byte : bytes) {
+        boundary += letters[static_cast<unsigned char>(byte) & letter_bits];
+    }
+    return boundary;
+}
+
+/// Validators as they are sent: weak while the file is too young, and no date in the future (RFC
+/// 9110 section 8.8.2.1).
+struct SentValidators {
+    SentValidators(const OpenFile& file, std::chrono::system_clock::time_point now)
+        : etag(file.etag), last_modified(file.last_modified) {
+        const auto mtime = file.info.mtime();
+        const bool is_recent = now - mtime < trusted_age;
+        validators.last_modified = mtime < now ? mtime : now;
+        validators.is_recent = is_recent;
+        if (is_recent) {
+            weak_etag = "W/" + file.etag;
+            etag = weak_etag;
+            own_date.resize(date_size);
+            write_date(*validators.last_modified, own_date.data());
+            last_modified = own_date;
+        }
+        validators.etag = etag;
+    }
+    SentValidators(const SentValidators&) = delete;
+    SentValidators& operator=(const SentValidators&) = delete;
+
+    Validators validators;
+    std::string_view etag;
+    std::string_view last_modified;
+    std::string weak_etag;
+    std::string own_date;
+};
+
+/// The fields that 200, 206 and 304 have in common (RFC 9110 section 15.4.5).
+inline void
+set_cache_fields(Response& response, const FileContent& content, const SentValidators& validators) {
+    if (!response.header("Cache-Control")) { // a hook may know better
+        response.header("Cache-Control", content.plain->cache_control);
+    }
+    response.header("ETag", validators.etag);
+    if (content.varies) {
+        response.add_header("Vary", "Accept-Encoding");
+    }
+}
+
+/// The whole, what a Range asks for, or nothing.
+inline RangeSelection select_content(
+    const Request& request, const FileContent& content, const SentValidators& validators,
+    std::chrono::system_clock::time_point now) {
+    const auto range = request.header("Range");
+    // RFC 9110 section 14.2: Range is defined for GET only. Two of them say nothing.
+    if (!range || request.method() != Method::get || request.fields().count("Range") != 1
+        || !if_range_passes(request.fields(), validators.validators, now)) {
+        return {};
+    }
+    return select_ranges(*range, content.file->info.size);
+}
+
+/// Sets status and fields for several ranges, and returns what to send.
+inline std::vector<FileSource::Part> frame_parts(
+    Response& response, const FileContent& content, const std::vector<ByteRange>& ranges,
+    std::string& type) {
+    const std::string boundary = make_boundary();
+    const MultipartRanges framing(boundary, content.plain->type, content.file->info.size);
+    type = framing.content_type();
+    std::vector<FileSource::Part> parts;
+    for (const ByteRange& range : ranges) {
+        parts.push_back({framing.part_head(range), range});
+    }
+    parts.push_back({framing.end(), {}});
+    constexpr int partial_content = 206;
+    response.status(partial_content);
+    return parts;
+}
+
+/// One run of bytes, small ones at once. False when the file has fewer.
+inline bool send_run(
+    const Request& request, Response& response, const FileContent& content, const ByteRange& range,
+    char* scratch) {
+    const std::string& type = content.plain->type;
+    if (range.size > max_inline_file || request.method() == Method::head) {
+        std::vector<FileSource::Part> parts(1);
+        parts[0].range = range;
+        response.send(type, std::make_unique<FileSource>(content.file, std::move(parts)));
+        return true;
+    }
+    const auto size = static_cast<std::size_t>(range.size);
+    if (content.file->file.read_at(range.first, scratch, size) != size) {
+        return false;
+    }
+    response.send(type, std::string_view(scratch, size));
+    return true;
+}
+
+PORTHOLE_FN bool answer_with_file(
+    const Request& request, Response& response, const FileContent& content,
+    std::chrono::system_clock::time_point now, char* scratch) {
+    constexpr int partial_content = 206;
+    constexpr int not_modified = 304;
+    constexpr int precondition_failed = 412;
+    constexpr int range_not_satisfiable = 416;
+    const SentValidators validators(*content.file, now);
+    const std::uint64_t file_size = content.file->info.size;
+    switch (
+        evaluate_preconditions(request.fields(), request.method(), validators.validators, now)) {
+    case Precondition::passed: break;
+    case Precondition::not_modified:
+        response.status(not_modified);
+        set_cache_fields(response, content, validators);
+        return true;
+    case Precondition::failed:
+        response.fail(precondition_failed, "The file is not the one that the request is about.");
+        return true;
+    }
+    RangeSelection selection = select_content(request, content, validators, now);
+    if (selection.kind == RangeSelection::Kind::unsatisfiable) {
+        response.fail(range_not_satisfiable, "The file has no bytes there.");
+        response.header("Content-Range", unsatisfied_range(file_size));
+        return true;
+    }
+    if (selection.ranges.size() > 1) {
+        std::string type;
+        std::vector<FileSource::Part> parts =
+            frame_parts(response, content, selection.ranges, type);
+        response.send(type, std::make_unique<FileSource>(content.file, std::move(parts)));
+    } else {
+        ByteRange run{0, file_size};
+        if (selection.kind == RangeSelection::Kind::partial) {
+            run = selection.ranges[0];
+            response.status(partial_content);
+            response.header("Content-Range", content_range(run, file_size));
+        }
+        if (!send_run(request, response, content, run, scratch)) {
+            return false;
+        }
+    }
+    set_cache_fields(response, content, validators);
+    response.header("Last-Modified", validators.last_modified);
+    response.header("Accept-Ranges", "bytes");
+    if (!content.coding.empty()) {
+        response.header("Content-Encoding", content.coding);
+    }
+    return true;
+}
+
+PORTHOLE_FN void answer_open_failure(Response& response, OpenResult result) {
+    switch (result) {
+    case OpenResult::ok:
+    case OpenResult::not_found: response.fail(404, "There is no such file."); break;
+    case OpenResult::denied: response.fail(403, "This file is not for everybody."); break;
+    case OpenResult::too_long: response.fail(400, "This path is too long."); break;
+    case OpenResult::exhausted:
+        response.fail(503, "Too many files are open.");
+        response.header("Retry-After", "1");
+        break;
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/files.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline constexpr std::string_view brotli_suffix = ".br";
+inline constexpr std::string_view gzip_suffix = ".gz";
+
+/// How many files a mount keeps open where that disturbs nobody.
+inline constexpr std::size_t default_open_files = 64;
+
+PORTHOLE_FN FilesMount::FilesMount(std::string_view root, FilesOptions options)
+    : path_(root), options_(std::move(options)),
+      cache_(
+          options_.max_open_files_.value_or(has_windows_files() ? 0 : default_open_files),
+          options_.recheck_after_),
+      scratch_(new char[max_inline_file]) {
+    rules_.allows_dotfiles = options_.has_dotfiles_;
+    rules_.is_portable = options_.portable_names_.value_or(has_windows_files());
+}
+
+PORTHOLE_FN Error FilesMount::attach(Server& server) {
+    clock_ = server.options().clock != nullptr ? server.options().clock : &system_clock_;
+    auto root = std::make_shared<Directory>();
+    const Lookup lookup = options_.is_step_by_step_ ? Lookup::step_by_step : Lookup::automatic;
+    if (Error error = Directory::open(path_, "mount", lookup, *root)) {
+        return error;
+    }
+    root_ = std::move(root);
+    return {};
+}
+
+/// False when a hook has stopped the request.
+PORTHOLE_FN bool FilesMount::run_hooks(const Request& request, Response& response) {
+    for (const BeforeHook& hook : options_.before_) {
+        if (hook(request, response) == Next::stop) {
+            if (!response.is_touched()) {
+                response.fail(403, "A hook of these files does not allow the request.");
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
+PORTHOLE_FN void FilesMount::handle(const Request& request, Response& response) {
+    if (root_ == nullptr || !run_hooks(request, response)) {
+        return;
+    }
+    if (request.method() != Method::get && request.method() != Method::head) {
+        response.fail(405, "Files are read with GET and HEAD.");
+        response.header("Allow", "GET, HEAD");
+        return;
+    }
+    const std::string_view path = request.mount_path();
+    if (check_raw_path(request.target()) != PathVerdict::fine) {
+        response.fail(400, "A path must not have an encoded slash or backslash.");
+        return;
+    }
+    switch (path.empty() ? PathVerdict::fine : check_path(path, rules_)) {
+    case PathVerdict::fine: answer_path(request, response, path); break;
+    case PathVerdict::hidden: answer_open_failure(response, OpenResult::not_found); break;
+    case PathVerdict::malformed:
+        response.fail(400, "A path must not have empty or dot segments, controls or backslashes.");
+        break;
+    }
+}
+
+/// The same place with a slash behind it, as a path on this origin: it begins with one slash only.
+inline std::string with_slash(const Request& request) {
+    std::string_view path = request.path();
+    std::string location;
+    while (!path.empty()) {
+        path.remove_prefix(path[0] == '/' ? 1 : 0);
+        const std::string_view part = path.substr(0, path.find('/'));
+        if (!part.empty()) {
+            location += '/';
+            percent_encode(part, location);
+        }
+        path.remove_prefix(part.size());
+    }
+    location += '/';
+    if (!request.query_string().empty()) {
+        location += '?';
+        location += request.query_string();
+    }
+    return location;
+}
+
+PORTHOLE_FN void
+FilesMount::answer_path(const Request& request, Response& response, std::string_view path) {
+    constexpr int moved_permanently = 301;
+    const bool is_directory = !path.empty() && path.back() == '/';
+    if (is_directory) {
+        const std::string_view name = path.substr(1);
+        answer_directory(
+            request, response, std::string(name.substr(0, name.empty() ? 0 : name.size() - 1)));
+        return;
+    }
+    const std::string name(path.empty() ? path : path.substr(1));
+    Found found = find(name);
+    if (found.file != nullptr) {
+        answer_file(request, response, name, std::move(found.file));
+    } else if (found.directory.is_open()) {
+        response.redirect(with_slash(request), moved_permanently);
+        response.header("Cache-Control", "no-cache");
+    } else if (found.result == OpenResult::not_found) {
+        answer_missing(request, response, path);
+    } else {
+        answer_open_failure(response, found.result);
+    }
+}
+
+PORTHOLE_FN void
+FilesMount::answer_directory(const Request& request, Response& response, const std::string& name) {
+    const std::string prefix = name.empty() ? name : name + "/";
+    for (const std::string& index : options_.index_) {
+        const std::string candidate = prefix + index;
+        Found found = find(candidate);
+        if (found.file != nullptr) {
+            answer_file(request, response, candidate, std::move(found.file));
+            return;
+        }
+        if (found.result != OpenResult::not_found && found.result != OpenResult::ok) {
+            answer_open_failure(response, found.result);
+            return;
+        }
+    }
+    if (options_.has_listing_) {
+        Found found = find(name);
+        if (found.directory.is_open()) {
+            answer_listing(request, response, name, std::move(found.directory));
+            return;
+        }
+    }
+    answer_missing(request, response, name);
+}
+
+PORTHOLE_FN void FilesMount::answer_listing(
+    const Request& request, Response& response, const std::string& name, File directory) {
+    ListingOptions listing;
+    listing.is_json = media_type_quality(request.fields(), "application/json")
+                      > media_type_quality(request.fields(), "text/html");
+    listing.has_dotfiles = options_.has_dotfiles_;
+    listing.is_portable = rules_.is_portable;
+    listing.has_parent = !name.empty();
+    listing.max_entries = options_.max_listed_entries_;
+    response.header("Cache-Control", "no-cache");
+    response.add_header("Vary", "Accept");
+    if (!listing.is_json) {
+        response.header("Content-Security-Policy", listing_policy);
+    }
+    response.send(
+        listing.is_json ? "application/json" : "text/html; charset=utf-8",
+        std::make_unique<ListingSource>(
+            root_, std::move(directory), name, request.path(), listing));
+}
+
+/// True for what a browser asks for when the user goes somewhere, as opposed to what a page loads.
+inline bool is_navigation(const Request& request) noexcept {
+    if (const auto mode = request.header("Sec-Fetch-Mode")) {
+        return *mode == "navigate";
+    }
+    return media_type_quality(request.fields(), "text/html") > 0;
+}
+
+PORTHOLE_FN void
+FilesMount::answer_missing(const Request& request, Response& response, std::string_view path) {
+    if (!options_.spa_.empty() && extension_of(path).empty() && is_navigation(request)) {
+        Found found = find(options_.spa_);
+        if (found.file != nullptr) {
+            answer_file(request, response, options_.spa_, std::move(found.file));
+            return;
+        }
+    }
+    answer_open_failure(response, OpenResult::not_found);
+}
+
+PORTHOLE_FN void FilesMount::answer_file(
+    const Request& request, Response& response, const std::string& name,
+    std::shared_ptr<OpenFile> file) {
+    FileContent content;
+    content.file = content.plain = std::move(file);
+    if (options_.has_precompressed_) {
+        choose_coding(request, name, content);
+    }
+    if (!answer_with_file(request, response, content, clock_->wall_time(), scratch_.get())) {
+        cache_.forget(name);
+        response.fail(503, "The file is being changed.");
+        response.header("Retry-After", "1");
+    }
+}
+
+/// Names are as check_path() left them, or the program's own.
+PORTHOLE_FN FilesMount::Found FilesMount::find(const std::string& name) {
+    Found found;
+    const TimePoint now = clock_->now();
+    found.file = cache_.find(name, now);
+    if (found.file != nullptr) {
+        found.result = OpenResult::ok;
+        return found;
+    }
+    File opened;
+    FileInfo info;
+    found.result = root_->open_beneath(name, opened, info);
+    if (found.result != OpenResult::ok) {
+        return found;
+    }
+    if (info.is_directory) {
+        found.directory = std::move(opened);
+        return found;
+    }
+    found.file = std::make_shared<OpenFile>();
+    found.file->file = std::move(opened);
+    found.file->info = info;
+    found.file->type = type_of(name);
+    found.file->cache_control = is_immutable(name) ? "public, max-age=31536000, immutable"
+                                                   : std::string_view(options_.cache_control_);
+    found.file->looked_up = now;
+    found.file->describe();
+    cache_.keep(name, found.file);
+    return found;
+}
+
+PORTHOLE_FN std::shared_ptr<OpenFile>
+FilesMount::find_sibling(const std::string& name, const OpenFile& plain, OpenFile::Sibling& state) {
+    if (state == OpenFile::Sibling::absent) {
+        return nullptr;
+    }
+    Found found = find(name);
+    if (found.file == nullptr) {
+        state = OpenFile::Sibling::absent;
+        return nullptr;
+    }
+    state = OpenFile::Sibling::present;
+    // Tools that copy or unpack write both within moments, in any order.
+    constexpr std::int64_t tolerance_ns = 2'000'000'000;
+    const bool is_stale = found.file->info.mtime_ns < plain.info.mtime_ns - tolerance_ns;
+    return is_stale ? nullptr : std::move(found.file);
+}
+
+/// RFC 9110 section 12.5.3. A request for a range gets the plain file: the parts of one download
+/// then always come from the same bytes, whatever each request accepts.
+PORTHOLE_FN void
+FilesMount::choose_coding(const Request& request, const std::string& name, FileContent& content) {
+    OpenFile& plain = *content.plain;
+    std::shared_ptr<OpenFile> brotli =
+        find_sibling(name + std::string(brotli_suffix), plain, plain.brotli);
+    std::shared_ptr<OpenFile> gzip =
+        find_sibling(name + std::string(gzip_suffix), plain, plain.gzip);
+    content.varies = brotli != nullptr || gzip != nullptr;
+    const Fields& fields = request.fields();
+    if (!content.varies || fields.count("Range") != 0) {
+        return;
+    }
+    const int for_brotli = brotli ? encoding_quality(fields, "br").value_or(0) : 0;
+    const int for_gzip = gzip ? encoding_quality(fields, "gzip").value_or(0) : 0;
+    const int for_plain = encoding_quality(fields, "identity").value_or(0);
+    const int best = for_brotli >= for_gzip ? for_brotli : for_gzip;
+    if (best == 0 || best < for_plain) {
+        return;
+    }
+    const bool is_brotli = for_brotli == best;
+    content.coding = is_brotli ? "br" : "gzip";
+    content.file = std::move(is_brotli ? brotli : gzip);
+}
+
+PORTHOLE_FN std::string_view FilesMount::type_of(std::string_view name) const noexcept {
+    const std::string_view extension = extension_of(name);
+    for (const auto& own : options_.media_types_) {
+        if (!extension.empty() && ascii::equals_ignoring_case(own.first, extension)) {
+            return own.second;
+        }
+    }
+    return media_type_of(name);
+}
+
+PORTHOLE_FN bool FilesMount::is_immutable(std::string_view name) const {
+    if (options_.is_immutable_) {
+        return options_.is_immutable_(name);
+    }
+    return has_hash_in_name(name) && media_type_essence(type_of(name)) != "text/html";
+}
+
+} // namespace detail
+
+PORTHOLE_FN FilesOptions&
+FilesOptions::media_type(std::string_view extension, std::string_view type) {
+    const bool is_well_formed = ascii::is_field_value(type);
+    PORTHOLE_ASSERT(is_well_formed, "a content type has no CR, LF, NUL or other control");
+    if (is_well_formed) {
+        media_types_.emplace_back(extension, type);
+    }
+    return *this;
+}
+
+PORTHOLE_FN std::unique_ptr<Mount> files(std::string_view root, FilesOptions options) {
+    return std::make_unique<detail::FilesMount>(root, std::move(options));
+}
+
+PORTHOLE_FN void send_file(const Request& request, Response& response, std::string_view path) {
+    if (request.method() != Method::get && request.method() != Method::head) {
+        response.fail(405, "Files are read with GET and HEAD.");
+        response.header("Allow", "GET, HEAD");
+        return;
+    }
+    detail::FileContent content;
+    content.file = content.plain = std::make_shared<detail::OpenFile>();
+    detail::OpenFile& file = *content.file;
+    const detail::OpenResult result = detail::open_path(path, file.file, file.info);
+    if (result != detail::OpenResult::ok || file.info.is_directory) {
+        detail::answer_open_failure(response, result);
+        return;
+    }
+    file.type = media_type_of(path);
+    file.cache_control = "no-cache";
+    file.describe();
+    char scratch[detail::max_inline_file];
+    if (!detail::answer_with_file(
+            request, response, content, std::chrono::system_clock::now(), scratch)) {
+        response.fail(503, "The file is being changed.");
+    }
+}
+
+PORTHOLE_NAMESPACE_END
+#endif
+#if PORTHOLE_WITH_LIVE && PORTHOLE_WITH_FILES
+
+// porthole/ext/assets.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline std::string_view bytes_of(const AssetBytes& bytes) noexcept {
+    return {static_cast<const char*>(bytes.data), bytes.size};
+}
+
+PORTHOLE_FN std::optional<std::uint64_t> MemorySource::size() const {
+    std::uint64_t size = 0;
+    for (const Part& part : parts_) {
+        size += part.text.size() + part.bytes.size();
+    }
+    return size;
+}
+
+PORTHOLE_FN std::optional<std::string_view> MemorySource::whole() const {
+    if (parts_.size() == 1 && parts_[0].text.empty()) {
+        return parts_[0].bytes;
+    }
+    return std::nullopt;
+}
+
+PORTHOLE_FN BodySource::Piece MemorySource::pull(char* into, std::size_t capacity) {
+    Piece piece;
+    while (at_ < parts_.size() && piece.bytes < capacity) {
+        const Part& part = parts_[at_];
+        const std::size_t room = capacity - piece.bytes;
+        const std::size_t taken =
+            sent_ < part.text.size()
+                ? part.text.copy(into + piece.bytes, room, sent_)
+                : part.bytes.copy(into + piece.bytes, room, sent_ - part.text.size());
+        piece.bytes += taken;
+        sent_ += taken;
+        if (sent_ == part.text.size() + part.bytes.size()) {
+            ++at_;
+            sent_ = 0;
+        }
+    }
+    piece.state = at_ < parts_.size() ? State::more : State::end;
+    return piece;
+}
+
+/// Which copy of an asset is sent.
+struct AssetVariant {
+    AssetBytes bytes;
+    std::string_view coding; ///< empty: the plain copy
+    std::string_view etag_suffix;
+};
+
+/// The copy that the client likes best; of two alike the smaller kind (RFC 9110 section 12.5.3).
+inline AssetVariant choose_variant(const Asset& asset, const Fields& fields) noexcept {
+    AssetVariant best{asset.plain, {}, {}};
+    // Unnamed, the plain copy is allowed, and the last choice.
+    int best_quality = encoding_quality(fields, "identity").value_or(0);
+    const AssetVariant others[] = {{asset.gzip, "gzip", "-gz"}, {asset.brotli, "br", "-br"}};
+    for (const AssetVariant& other : others) {
+        const int quality = encoding_quality(fields, other.coding).value_or(0);
+        if (other.bytes.data != nullptr && quality != 0 && quality >= best_quality) {
+            best = other;
+            best_quality = quality;
+        }
+    }
+    return best;
+}
+
+inline std::string etag_of(const Asset& asset, std::string_view suffix) {
+    std::string text = "\"";
+    text.append(asset.etag).append(suffix).append("\"");
+    return text;
+}
+
+inline std::string_view media_type_of_asset(const Asset& asset) noexcept {
+    return asset.media_type != nullptr ? asset.media_type : media_type_of(asset.path);
+}
+
+inline std::string_view cache_control_of(const Asset& asset) noexcept {
+    const bool is_page = media_type_essence(media_type_of_asset(asset)) == "text/html";
+    const bool is_kept =
+        asset.caching == AssetCaching::immutable
+        || (asset.caching == AssetCaching::by_name && !is_page && has_hash_in_name(asset.path));
+    return is_kept ? "public, max-age=31536000, immutable" : "no-cache";
+}
+
+/// True, with the answer made, for methods that files do not have.
+inline bool refuse_other_methods(const Request& request, Response& response) {
+    constexpr int method_not_allowed = 405;
+    if (request.method() == Method::get || request.method() == Method::head) {
+        return false;
+    }
+    if (request.method() == Method::options) {
+        response.no_content();
+    } else {
+        response.fail(method_not_allowed, "Files answer GET and HEAD only.");
+    }
+    response.header("Allow", "GET, HEAD");
+    return true;
+}
+
+PORTHOLE_FN AssetBundle::AssetBundle(const AssetTable& table) noexcept : table_(table) {
+    for (std::size_t i = 1; i < table.size; ++i) {
+        PORTHOLE_ASSERT(
+            std::string_view(table.assets[i - 1]->path) < table.assets[i]->path,
+            "a table of assets is sorted by path");
+    }
+}
+
+PORTHOLE_FN Error AssetBundle::attach(Server& server) {
+    static_cast<void>(server);
+    return {};
+}
+
+PORTHOLE_FN const Asset* AssetBundle::find(std::string_view path) const noexcept {
+    const Asset* const* const end = table_.assets + table_.size;
+    const Asset* const* const place =
+        std::lower_bound(table_.assets, end, path, [](const Asset* asset, std::string_view wanted) {
+            return std::string_view(asset->path) < wanted;
+        });
+    return place != end && (*place)->path == path ? *place : nullptr;
+}
+
+PORTHOLE_FN void AssetBundle::handle(const Request& request, Response& response) {
+    constexpr int not_found = 404;
+    if (refuse_other_methods(request, response)) {
+        return;
+    }
+    const std::string_view path = request.mount_path();
+    const Asset* asset = nullptr;
+    if (!path.empty()) { // else it is the mount's prefix without its '/'
+        asset = path.back() == '/' ? find(std::string(path) + "index.html") : find(path);
+    }
+    if (asset == nullptr && redirect_to_directory(request, response)) {
+        return;
+    }
+    if (asset == nullptr && table_.fallback != nullptr && extension_of(path).empty()
+        && is_navigation(request)) {
+        asset = find(table_.fallback);
+    }
+    if (asset == nullptr) {
+        response.fail(not_found, "There is no such file.");
+        return;
+    }
+    send(*asset, request, response);
+}
+
+/// "/docs" for "/docs/index.html": relative links on that page want the '/'.
+PORTHOLE_FN bool
+AssetBundle::redirect_to_directory(const Request& request, Response& response) const {
+    constexpr int moved_permanently = 301;
+    const std::string_view path = request.mount_path();
+    if ((!path.empty() && path.back() == '/')
+        || find(std::string(path) + "/index.html") == nullptr) {
+        return false;
+    }
+    response.redirect(with_slash(request), moved_permanently);
+    response.header("Cache-Control", "no-cache"); // else a browser remembers it for ever
+    return true;
+}
+
+PORTHOLE_FN void
+AssetBundle::send(const Asset& asset, const Request& request, Response& response) const {
+    constexpr int partial_content = 206;
+    constexpr int not_modified = 304;
+    constexpr int precondition_failed = 412;
+    constexpr int range_not_satisfiable = 416;
+    const auto no_date = std::chrono::system_clock::time_point{};
+    const Fields& fields = request.fields();
+    const std::string plain_etag = etag_of(asset, {});
+    const auto range = request.header("Range");
+    RangeSelection selection;
+    // RFC 9110 section 14.2: only GET has ranges. They are of the plain copy.
+    if (range && request.method() == Method::get && fields.count("Range") == 1
+        && if_range_passes(fields, {plain_etag, {}, false}, no_date)) {
+        selection = select_ranges(*range, asset.plain.size);
+    }
+    const bool is_whole = selection.kind == RangeSelection::Kind::whole;
+    const AssetVariant variant =
+        is_whole ? choose_variant(asset, fields) : AssetVariant{asset.plain, {}, {}};
+    const std::string etag = etag_of(asset, variant.etag_suffix);
+
+    const Precondition verdict =
+        evaluate_preconditions(fields, request.method(), {etag, {}, false}, no_date);
+    if (verdict == Precondition::failed) {
+        response.fail(precondition_failed, "The file is not the one that was asked about.");
+        return;
+    }
+    response.header("ETag", etag).header("Cache-Control", cache_control_of(asset));
+    if (asset.gzip.data != nullptr || asset.brotli.data != nullptr) {
+        response.header("Vary", "Accept-Encoding");
+    }
+    if (verdict == Precondition::not_modified) {
+        response.status(not_modified);
+        return;
+    }
+    response.header("Accept-Ranges", "bytes");
+    if (selection.kind == RangeSelection::Kind::unsatisfiable) {
+        response.fail(range_not_satisfiable, "The file ends before that range.");
+        response.header("Content-Range", unsatisfied_range(asset.plain.size));
+    } else if (is_whole) {
+        if (!variant.coding.empty()) {
+            response.header("Content-Encoding", variant.coding);
+        }
+        response.send(
+            media_type_of_asset(asset), std::make_unique<MemorySource>(bytes_of(variant.bytes)));
+    } else {
+        response.status(partial_content);
+        send_parts(asset, selection.ranges, response);
+    }
+}
+
+PORTHOLE_FN void AssetBundle::send_parts(
+    const Asset& asset, const std::vector<ByteRange>& ranges, Response& response) const {
+    constexpr int server_error = 500;
+    const std::string_view content = bytes_of(asset.plain);
+    const std::string_view type = media_type_of_asset(asset);
+    const auto bytes_in = [content](const ByteRange& range) {
+        return content.substr(
+            static_cast<std::size_t>(range.first), static_cast<std::size_t>(range.size));
+    };
+    if (ranges.size() == 1) {
+        response.header("Content-Range", content_range(ranges[0], content.size()));
+        response.send(type, std::make_unique<MemorySource>(bytes_in(ranges[0])));
+        return;
+    }
+    std::array<char, 16> random{};
+    if (!fill_random(random.data(), random.size())) {
+        response.fail(server_error, "The system has no random bytes for a boundary.");
+        return;
+    }
+    std::string boundary;
+    for (const char byte : random) {
+        constexpr std::string_view digits = "0123456789abcdef";
+        constexpr unsigned low_bits = 0xf;
+        boundary += digits[static_cast<unsigned char>(byte) & low_bits];
+        boundary += digits[static_cast<unsigned char>(byte) / (low_bits + 1)];
+    }
+    const MultipartRanges frame(boundary, type, content.size());
+    std::vector<MemorySource::Part> parts;
+    for (const ByteRange& range : ranges) {
+        parts.push_back({frame.part_head(range), bytes_in(range)});
+    }
+    parts.push_back({frame.end(), {}});
+    response.send(frame.content_type(), std::make_unique<MemorySource>(std::move(parts)));
+}
+
+} // namespace detail
+
+PORTHOLE_FN std::unique_ptr<Mount> assets(const AssetTable& table) {
+    if (table.directory != nullptr) {
+        return std::make_unique<detail::DiskAssets>(table);
+    }
+    return std::make_unique<detail::AssetBundle>(table);
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/assets_disk.inl
+
+// Assets in development. files() does the serving; what comes on top is a script at the end of each
+// page, which listens to a channel. While anybody listens, the folder is looked at a few times a
+// second, at a bounded number of files each time, and what it looks like is published.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+// Dotfiles are never assets, so that these cannot be in the way of one.
+inline constexpr std::string_view reload_path = "/.porthole/reload";
+inline constexpr std::string_view reload_script_path = "/.porthole/reload.js";
+// A page that is hidden keeps no connection: a browser has six for each host.
+inline constexpr std::string_view reload_script =
+    "const base = document.currentScript.src.replace(/\\.js$/, '');\n"
+    "let seen = '';\n"
+    "let source = null;\n"
+    "function listen() {\n"
+    "    if (source) source.close();\n"
+    "    source = null;\n"
+    "    if (document.hidden) return;\n"
+    "    source = new EventSource(base);\n"
+    "    source.onmessage = event => {\n"
+    "        if (seen && event.data !== seen) location.reload();\n"
+    "        seen = event.data;\n"
+    "    };\n"
+    "}\n"
+    "document.addEventListener('visibilitychange', listen);\n"
+    "listen();\n";
+
+/// What the folder's files look like, as one number that changes with them.
+struct DiskAssets::Watch {
+    /// Files that one look takes in, and how often there is one.
+    static constexpr std::size_t files_per_look = 64;
+    static constexpr std::chrono::milliseconds interval{200};
+
+    explicit Watch(Server& host) : server(host), answer(events(channel)) {}
+
+    Server& server;
+    Directory directory;
+    Channel channel;
+    Handler answer;
+    TimerHandle timer;
+    std::size_t next = 0;
+    std::uint64_t sum = 0;
+    std::uint64_t state = 0; ///< of the last full round; 0 before
+
+    void add(std::uint64_t value) noexcept {
+        constexpr std::uint64_t prime = 0x100000001b3; // FNV-1a, by words
+        sum = (sum ^ value) * prime;
+    }
+    void look(const AssetTable& table) {
+        const std::size_t end = (std::min)(table.size, next + files_per_look);
+        for (; next < end; ++next) {
+            FileInfo info;
+            File file;
+            const std::string_view name = std::string_view(table.assets[next]->path).substr(1);
+            const OpenResult result = directory.open_beneath(name, file, info);
+            add(result == OpenResult::ok ? info.size + 1 : 0);
+            add(static_cast<std::uint64_t>(info.mtime_ns));
+        }
+        if (next == table.size) {
+            const std::uint64_t before = std::exchange(state, sum | 1);
+            next = 0;
+            sum = 0;
+            if (state != before) {
+                static_cast<void>(channel.publish({}, std::to_string(state)));
+            }
+        }
+    }
+    /// For as long as somebody listens.
+    void keep_looking(const AssetTable& table) {
+        timer = server.call_after(interval, [this, &table] {
+            if (channel.subscribers() != 0) {
+                look(table);
+                keep_looking(table);
+            }
+        });
+    }
+};
+
+/// A page with something behind it. Browsers take what follows </html> as a part of the body.
+class AppendedSource final : public BodySource {
+public:
+    AppendedSource(std::unique_ptr<BodySource> page, std::string text) noexcept
+        : page_(std::move(page)), text_(std::move(text)) {}
+
+    std::optional<std::uint64_t> size() const override {
+        const auto size = page_->size();
+        return size ? std::optional(*size + text_.size()) : std::nullopt;
+    }
+    Piece pull(char* into, std::size_t capacity) override {
+        if (!has_page_ended_) {
+            Piece piece = page_->pull(into, capacity);
+            has_page_ended_ = piece.state == State::end;
+            piece.state = has_page_ended_ ? State::more : piece.state;
+            return piece;
+        }
+        Piece piece;
+        piece.bytes = text_.copy(into, capacity, sent_);
+        sent_ += piece.bytes;
+        piece.state = sent_ == text_.size() ? State::end : State::more;
+        return piece;
+    }
+    void set_waker(std::function<void()> waker) override { page_->set_waker(std::move(waker)); }
+
+private:
+    std::unique_ptr<BodySource> page_;
+    std::string text_;
+    std::size_t sent_ = 0;
+    bool has_page_ended_ = false;
+};
+
+PORTHOLE_FN DiskAssets::DiskAssets(const AssetTable& table) : table_(table), baked_(table) {
+    FilesOptions options;
+    if (table.fallback != nullptr) {
+        options.spa(std::string_view(table.fallback).substr(1));
+    }
+    files_ = files(table.directory, std::move(options));
+}
+
+PORTHOLE_FN DiskAssets::~DiskAssets() = default;
+
+PORTHOLE_FN Error DiskAssets::attach(Server& server) {
+    auto watch = std::make_unique<Watch>(server);
+    const Error error =
+        Directory::open(table_.directory, "mount", Lookup::automatic, watch->directory);
+    if (error) {
+        // A development build on another machine; it has everything with it.
+        if (server.options().log) {
+            const std::string sentence =
+                error.message() + "; serving the assets as they were baked in.";
+            server.options().log(
+                {LogLevel::warning, LogId::assets_baked, sentence, std::string_view()});
+        }
+        return baked_.attach(server);
+    }
+    watch_ = std::move(watch);
+    return files_->attach(server);
+}
+
+PORTHOLE_FN void DiskAssets::handle(const Request& request, Response& response) {
+    if (!watch_) {
+        baked_.handle(request, response);
+        return;
+    }
+    const std::string_view path = request.mount_path();
+    if (path == reload_path || path == reload_script_path) {
+        if (refuse_other_methods(request, response)) {
+            return;
+        }
+        if (path == reload_script_path) {
+            response.header("Cache-Control", "no-store");
+            response.send("text/javascript; charset=utf-8", reload_script);
+            return;
+        }
+        watch_->look(table_); // a page that comes back hears at once what has changed meanwhile
+        if (!watch_->timer.is_pending()) {
+            watch_->keep_looking(table_);
+        }
+        watch_->answer(request, response);
+        return;
+    }
+    files_->handle(request, response);
+    add_script(request, response);
+}
+
+PORTHOLE_FN std::string encode_request_path(std::string_view path) {
+    // "//name" would lead to another host.
+    const std::size_t begin = path.find_first_not_of('/');
+    path.remove_prefix(begin == std::string_view::npos ? path.size() : begin);
+    std::string text = "/";
+    for (;;) {
+        const std::string_view segment = path.substr(0, path.find('/'));
+        percent_encode(segment, text);
+        if (segment.size() == path.size()) {
+            return text;
+        }
+        text += '/';
+        path.remove_prefix(segment.size() + 1);
+    }
+}
+
+PORTHOLE_FN void DiskAssets::add_script(const Request& request, Response& response) const {
+    constexpr int ok = 200;
+    const std::string_view type = response.header("Content-Type").value_or("");
+    if (response.status() != ok || media_type_essence(type) != "text/html"
+        || response.header("Content-Encoding")) {
+        return;
+    }
+    std::string_view prefix = request.path();
+    prefix.remove_suffix(request.mount_path().size());
+    std::string text = "\n<script src=\"";
+    text += prefix.empty() ? std::string() : encode_request_path(prefix);
+    text.append(reload_script_path).append("\"></script>\n");
+    if (auto page = response.take_source()) {
+        const std::string kept_type(type);
+        response.send(kept_type, std::make_unique<AppendedSource>(std::move(page), text));
+    } else {
+        response.body(std::string(response.body()) + text);
+    }
+    // It is not the file any more, and the next one may be another.
+    response.remove_header("ETag").remove_header("Last-Modified").remove_header("Accept-Ranges");
+    response.header("Cache-Control", "no-store");
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+#endif
+#if PORTHOLE_WITH_CGI
+
+// porthole/ext/cgi_environment.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Gathers "NAME=value", later ones in place of earlier ones.
+class CgiVariableList {
+public:
+    void set(std::string_view name, std::string_view value) {
+        std::string line(name);
+        line.append("=").append(value.substr(0, value.find('\0')));
+        for (std::string& old : lines) {
+            if (old.compare(0, name.size() + 1, line, 0, name.size() + 1) == 0) {
+                old = std::move(line);
+                return;
+            }
+        }
+        lines.push_back(std::move(line));
+    }
+    void set_if(std::string_view name, std::string_view value) {
+        if (!value.empty()) {
+            set(name, value);
+        }
+    }
+
+    std::vector<std::string> lines;
+};
+
+inline bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
+    for (const std::string_view other : names) {
+        if (ascii::equals_ignoring_case(name, other)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+PORTHOLE_FN std::string cgi_field_variable(std::string_view name, bool passes_authorization) {
+    std::string variable = "HTTP_";
+    for (const char c : name) {
+        if (!ascii::is_alpha(c) && !ascii::is_digit(c) && c != '-') {
+            return {};
+        }
+        const bool is_lower = c >= 'a' && c <= 'z';
+        variable += c == '-' ? '_' : is_lower ? static_cast<char>(c - 'a' + 'A') : c;
+    }
+    const bool is_refused =
+        name.empty() || is_one_of(name, {"Proxy", "Proxy-Authorization"})
+        || (!passes_authorization && is_one_of(name, {"Authorization"}))
+        || is_one_of(name, {"Content-Type", "Content-Length"})
+        || is_one_of(
+            name, {"Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Upgrade",
+                   "Transfer-Encoding", "Expect", "HTTP2-Settings"});
+    return is_refused ? std::string() : variable;
+}
+
+PORTHOLE_FN CgiPeer split_peer(std::string_view peer) noexcept {
+    constexpr std::string_view unix_socket = "unix:";
+    CgiPeer split{"0.0.0.0", {}};
+    std::array<std::uint8_t, 4> ipv4{};
+    std::array<std::uint8_t, 16> ipv6{};
+    if (peer.substr(0, unix_socket.size()) == unix_socket) {
+        split.address = "127.0.0.1";
+        return split;
+    }
+    const std::size_t colon = peer.rfind(':');
+    std::string_view address = peer.substr(0, colon);
+    if (address.size() > 2 && address.front() == '[' && address.back() == ']') {
+        address = address.substr(1, address.size() - 2);
+        const std::string_view without_zone = address.substr(0, address.find('%'));
+        if (!parse_ipv6(without_zone, ipv6)) {
+            return split;
+        }
+    } else if (!parse_ipv4(address, ipv4)) {
+        return split;
+    }
+    split.address = address;
+    split.port = colon == std::string_view::npos ? std::string_view() : peer.substr(colon + 1);
+    return split;
+}
+
+/// RFC 3875 sections 4.1.14 and 4.1.15: as the client named them, so that links that the program
+/// makes lead back to where the request came in. The guard has checked the name.
+inline void add_server(const Request& request, const CgiContext& context, CgiVariableList& list) {
+    Authority authority;
+    const bool is_secure = request.scheme() == "https";
+    constexpr std::uint16_t http_port = 80;
+    constexpr std::uint16_t https_port = 443;
+    const std::uint16_t usual_port = is_secure ? https_port : http_port;
+    if (parse_authority(request.authority(), authority)) {
+        list.set("SERVER_NAME", authority.host);
+        list.set("SERVER_PORT", std::to_string(authority.has_port ? authority.port : usual_port));
+    } else {
+        list.set("SERVER_NAME", "localhost");
+        list.set("SERVER_PORT", std::to_string(context.port != 0 ? context.port : usual_port));
+    }
+    list.set("REQUEST_SCHEME", request.scheme());
+    if (is_secure) {
+        list.set("HTTPS", "on");
+    }
+}
+
+/// RFC 3875 sections 4.1.5, 4.1.6 and 4.1.13.
+inline void add_paths(const Request& request, const CgiContext& context, CgiVariableList& list) {
+    const std::string_view path = request.path();
+    std::string script_name(path.substr(0, path.size() - context.path_info.size()));
+    script_name += context.index;
+    list.set("SCRIPT_NAME", script_name);
+    list.set("PATH_INFO", context.path_info);
+    list.set_if("SCRIPT_FILENAME", context.script_filename);
+    list.set_if("DOCUMENT_ROOT", context.document_root);
+    if (!context.path_info.empty() && !context.document_root.empty()) {
+        std::string translated(context.document_root);
+        std::string below(context.path_info);
+        for (char& c : below) {
+            c = c == '/' && context.has_windows_paths ? '\\' : c;
+        }
+        list.set("PATH_TRANSLATED", translated + below);
+    }
+    // Not of the RFC, and yet what every framework routes by: path and query as they were sent.
+    std::string_view target = request.target();
+    const std::size_t scheme_end = target.find("://");
+    if (!target.empty() && target[0] != '/' && scheme_end != std::string_view::npos) {
+        const std::size_t begin = target.find_first_of("/?", scheme_end + 3);
+        target = begin == std::string_view::npos ? std::string_view("/") : target.substr(begin);
+    }
+    list.set("REQUEST_URI", target);
+    list.set("QUERY_STRING", request.query_string());
+}
+
+/// Fields of one name become one variable: lists with a comma (RFC 9110 section 5.3), cookies with
+/// a semicolon (RFC 6265 section 5.4).
+inline void add_fields(const Request& request, bool passes_authorization, CgiVariableList& list) {
+    const Fields& fields = request.fields();
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+        const std::string_view name = fields[i].name;
+        const std::string variable = cgi_field_variable(name, passes_authorization);
+        bool is_repetition = false;
+        for (std::size_t j = 0; j < i && !is_repetition; ++j) {
+            is_repetition = ascii::equals_ignoring_case(fields[j].name, name);
+        }
+        if (variable.empty() || is_repetition) {
+            continue;
+        }
+        const bool is_cookie = ascii::equals_ignoring_case(name, "Cookie");
+        std::string value(fields[i].value);
+        for (std::size_t j = i + 1; j < fields.size(); ++j) {
+            if (ascii::equals_ignoring_case(fields[j].name, name)) {
+                value.append(is_cookie ? "; " : ", ").append(fields[j].value);
+            }
+        }
+        list.set(variable, value);
+    }
+}
+
+PORTHOLE_FN std::vector<std::string>
+build_cgi_environment(const Request& request, const CgiContext& context) {
+    CgiVariableList list;
+    list.set("GATEWAY_INTERFACE", "CGI/1.1");
+    list.set("SERVER_PROTOCOL", request.http_version());
+    list.set("SERVER_SOFTWARE", context.software.empty() ? "porthole" : context.software);
+    list.set("REQUEST_METHOD", request.method_name());
+    add_server(request, context, list);
+    add_paths(request, context, list);
+    const CgiPeer peer = split_peer(request.peer());
+    list.set("REMOTE_ADDR", peer.address);
+    list.set("REMOTE_HOST", peer.address);
+    list.set_if("REMOTE_PORT", peer.port);
+    // php-cgi refuses to run without it: it tells that a server stands before it.
+    list.set("REDIRECT_STATUS", "200");
+    if (context.content_length) {
+        list.set("CONTENT_LENGTH", std::to_string(*context.content_length));
+    }
+    if (const auto type = request.header("Content-Type")) {
+        list.set("CONTENT_TYPE", *type);
+    }
+    add_fields(request, context.passes_authorization, list);
+    if (context.extra != nullptr) {
+        for (const auto& variable : *context.extra) {
+            list.set(variable.first, variable.second);
+        }
+    }
+    return std::move(list.lines);
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/cgi_log.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN void escape_for_log(std::string_view text, std::string& into) {
+    constexpr char digits[] = "0123456789abcdef";
+    constexpr unsigned char first_visible = 0x20;
+    constexpr unsigned char del = 0x7f;
+    constexpr unsigned char c1_lead = 0xc2; // 0x80 to 0x9f in UTF-8
+    constexpr unsigned char c1_last = 0x9f;
+    constexpr unsigned half_byte = 4;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(text[i]);
+        const bool is_c1 = byte == c1_lead && i + 1 < text.size()
+                           && static_cast<unsigned char>(text[i + 1]) > del
+                           && static_cast<unsigned char>(text[i + 1]) <= c1_last;
+        if (text[i] == '\\') {
+            into += "\\\\";
+        } else if (text[i] == '\t') {
+            into += "\\t";
+        } else if (byte < first_visible || byte == del || is_c1) {
+            into += "\\x";
+            into += digits[byte >> half_byte];
+            into += digits[byte & 0xfu];
+        } else {
+            into += text[i];
+        }
+    }
+}
+
+PORTHOLE_FN void LogLines::end_line(const Sink& sink) {
+    if (has_line_ && told_ < max_lines) {
+        ++told_;
+        std::string escaped;
+        escape_for_log(line_, escaped);
+        escaped += is_cut_ ? " [cut]" : "";
+        sink(escaped);
+    } else if (has_line_) {
+        ++dropped_;
+    }
+    line_.clear();
+    is_cut_ = has_line_ = false;
+}
+
+PORTHOLE_FN void LogLines::add(std::string_view bytes, const Sink& sink) {
+    while (!bytes.empty()) {
+        const std::size_t end = bytes.find('\n');
+        std::string_view part = bytes.substr(0, end);
+        bytes.remove_prefix(end == std::string_view::npos ? bytes.size() : end + 1);
+        has_line_ = true;
+        const std::size_t room = max_line_bytes - line_.size();
+        is_cut_ |= part.size() > room;
+        line_.append(part.substr(0, room));
+        if (end != std::string_view::npos) {
+            if (!line_.empty() && line_.back() == '\r' && !is_cut_) {
+                line_.pop_back();
+            }
+            end_line(sink);
+        }
+    }
+}
+
+PORTHOLE_FN void LogLines::finish(const Sink& sink) {
+    end_line(sink);
+    allow_more(sink);
+}
+
+PORTHOLE_FN void LogLines::allow_more(const Sink& sink) {
+    told_ = 0;
+    if (dropped_ != 0) {
+        sink("[" + std::to_string(dropped_) + " more lines in too short a time]");
+        dropped_ = 0;
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/cgi_spool.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN bool CgiSpool::append(std::string_view bytes) {
+    if (!file_.is_open()) {
+        const std::size_t room = memory_bytes_ - memory_.size();
+        const std::string_view part = bytes.substr(0, room);
+        memory_.append(part);
+        bytes.remove_prefix(part.size());
+        if (bytes.empty()) {
+            return true;
+        }
+        if (!file_.open()) {
+            return false;
+        }
+    }
+    return file_.append(bytes);
+}
+
+PORTHOLE_FN std::size_t CgiSpool::read(char* into, std::size_t capacity) noexcept {
+    std::size_t size = 0;
+    if (read_ < memory_.size()) {
+        size = memory_.copy(into, capacity, static_cast<std::size_t>(read_));
+    } else if (file_.is_open()) {
+        size = file_.read_at(read_ - memory_.size(), into, capacity);
+    }
+    read_ += size;
+    return size;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/cgi_gate.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN void
+CgiGate::log(LogLevel level, LogId id, std::string_view sentence, std::string_view peer) const {
+    if (server_ == nullptr || !server_->options().log) {
+        return;
+    }
+    PORTHOLE_TRY {
+        server_->options().log(LogEvent{level, id, sentence, peer});
+    }
+    PORTHOLE_CATCH_ALL {} // a sink that fails is no reason to drop anybody
+}
+
+PORTHOLE_FN bool CgiGate::has_room() const noexcept {
+    const std::size_t present = running_.size() + reaper_->size() + waiting_.size() + spooling_;
+    return present < settings_.max_programs + settings_.max_waiting;
+}
+
+PORTHOLE_FN void CgiGate::enter(const std::shared_ptr<CgiRun>& run) {
+    arm();
+    if (waiting_.empty() && running_.size() + reaper_->size() < settings_.max_programs) {
+        start(run);
+    } else {
+        waiting_.push_back(run);
+    }
+}
+
+PORTHOLE_FN void CgiGate::start(const std::shared_ptr<CgiRun>& run) {
+    running_.push_back(run);
+    if (!run->start()) {
+        leave(*run);
+    }
+}
+
+PORTHOLE_FN void CgiGate::leave(const CgiRun& run) {
+    const auto is_it = [&run](const std::shared_ptr<CgiRun>& other) {
+        return other.get() == &run;
+    };
+    running_.erase(std::remove_if(running_.begin(), running_.end(), is_it), running_.end());
+    waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), is_it), waiting_.end());
+    note_free_place();
+}
+
+/// Starting a program is a unit of work of its own.
+PORTHOLE_FN void CgiGate::note_free_place() {
+    if (waiting_.empty() || is_posted_ || server_ == nullptr) {
+        return;
+    }
+    is_posted_ = true;
+    server_->poster().post([self = weak_from_this()] {
+        if (const std::shared_ptr<CgiGate> gate = self.lock()) {
+            gate->is_posted_ = false;
+            gate->start_next();
+        }
+    });
+}
+
+PORTHOLE_FN void CgiGate::start_next() {
+    if (server_ == nullptr || waiting_.empty()
+        || running_.size() + reaper_->size() >= settings_.max_programs) {
+        return;
+    }
+    const std::shared_ptr<CgiRun> run = std::move(waiting_.front());
+    waiting_.pop_front();
+    start(run);
+    note_free_place();
+}
+
+PORTHOLE_FN void CgiGate::arm() {
+    constexpr std::chrono::milliseconds usual{250};
+    constexpr std::chrono::milliseconds least{1};
+    constexpr int beats_in_timeout = 8;
+    if (beat_.is_pending() || server_ == nullptr) {
+        return;
+    }
+    std::chrono::milliseconds beat = (std::min)(usual, settings_.timeout / beats_in_timeout);
+    for (const std::shared_ptr<CgiRun>& run : running_) {
+        beat = run->is_polled() ? least : beat;
+    }
+    beat = (std::max)(beat, least);
+    last_beat_ = now();
+    beat_ = server_->call_after(beat, [self = weak_from_this(), beat] {
+        const std::shared_ptr<CgiGate> gate = self.lock();
+        if (gate && gate->server_ != nullptr) {
+            // A frame that took long, or a breakpoint, is not the programs' fault.
+            const Duration longest = beat + gate->server_->options().limits.max_tick_gap;
+            gate->on_beat((std::min)(gate->now() - gate->last_beat_, longest));
+            if (!gate->running_.empty() || !gate->waiting_.empty() || gate->reaper_->size() != 0) {
+                gate->arm();
+            }
+        }
+    });
+}
+
+PORTHOLE_FN TimePoint CgiGate::now() const noexcept {
+    Clock* const clock = server_->options().clock;
+    return clock != nullptr ? clock->now() : SystemClock().now();
+}
+
+PORTHOLE_FN void CgiGate::on_beat(Duration passed) {
+    std::vector<std::shared_ptr<CgiRun>> all(running_);
+    all.insert(all.end(), waiting_.begin(), waiting_.end());
+    for (const std::shared_ptr<CgiRun>& run : all) {
+        run->on_beat(passed);
+    }
+    if (reaper_->size() != 0) {
+        reaper_->collect();
+    }
+    note_free_place();
+}
+
+PORTHOLE_FN void CgiGate::ask_again() {
+    if (is_posted_ || server_ == nullptr) {
+        return;
+    }
+    is_posted_ = true;
+    server_->poster().post([self = weak_from_this()] {
+        if (const std::shared_ptr<CgiGate> gate = self.lock()) {
+            gate->is_posted_ = false;
+            gate->on_beat(Duration::zero());
+        }
+    });
+}
+
+PORTHOLE_FN void CgiGate::close() noexcept {
+    constexpr std::chrono::milliseconds patience{100};
+    server_ = nullptr;
+    beat_.cancel();
+    std::vector<std::shared_ptr<CgiRun>> running = std::move(running_);
+    std::deque<std::shared_ptr<CgiRun>> waiting = std::move(waiting_);
+    running_.clear();
+    waiting_.clear();
+    for (const std::shared_ptr<CgiRun>& run : running) {
+        run->shut();
+    }
+    for (const std::shared_ptr<CgiRun>& run : waiting) {
+        run->shut();
+    }
+    static_cast<void>(reaper_->finish(patience));
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/cgi_run_output.inl
+
+// What a program prints: its head, which becomes the head of the answer; its content, which is read
+// when the client has room for it; and what it writes to its standard error.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN void CgiRun::on_output_ready() {
+    if (stage_ == Stage::head || stage_ == Stage::peek) {
+        if (read_head()) {
+            take_head();
+        }
+        return;
+    }
+    if (stage_ != Stage::content || !source_waits_) {
+        output_watch_.stop(); // it has been closed, which is told again and again although masked
+        return;
+    }
+    want_output(false);
+    source_waits_ = false;
+    mark_active();
+    if (waker_) {
+        waker_();
+    }
+}
+
+/// False when nothing has come.
+PORTHOLE_FN bool CgiRun::read_head() {
+    constexpr std::size_t piece = 16 * 1024;
+    std::string& into = stage_ == Stage::head ? head_ : rest_;
+    const std::size_t before = into.size();
+    into.resize(before + piece);
+    const IoResult result = process_.read_output(&into[before], piece);
+    into.resize(before + result.bytes);
+    if (result.status == IoStatus::would_block) {
+        return false;
+    }
+    mark_active();
+    output_has_ended_ = result.status != IoStatus::ok;
+    return true;
+}
+
+PORTHOLE_FN void CgiRun::take_head() {
+    using State = CgiHeadParser::State;
+    if (stage_ == Stage::head) {
+        const State state = output_has_ended_ ? parser_.finish(head_) : parser_.parse(head_);
+        if (state == State::failed) {
+            fail_head(parser_.fault());
+        }
+        if (state != State::complete) {
+            return;
+        }
+        if (parser_.head().refused_fields != 0) {
+            log(LogLevel::warning, LogId::field_refused,
+                "a field of its head was dropped: it has control characters, or is the server's");
+        }
+        rest_ = head_.substr(parser_.head_size());
+        stage_ = Stage::peek;
+    }
+    const bool is_typed = !parser_.head().content_type.empty();
+    const bool has_content = !rest_.empty();
+    if (is_typed || has_content || output_has_ended_ || order_.is_head
+        || parser_.head().answer == CgiAnswer::local_redirect
+        || !status_has_content(parser_.head().status)) {
+        answer(is_typed || has_content);
+    }
+}
+
+PORTHOLE_FN void CgiRun::answer(bool has_content) {
+    const CgiHead& head = parser_.head();
+    Reply reply = std::exchange(reply_, Reply());
+    if (head.answer == CgiAnswer::local_redirect) {
+        reply.rewrite(head.location);
+        end_program();
+        return;
+    }
+    reply.status(head.status);
+    for (const CgiField& field : head.fields) {
+        reply.add_header(field.name, field.value);
+    }
+    if (!head.location.empty()) {
+        reply.header("Location", head.location);
+    }
+    if (!has_content || !status_has_content(head.status)) {
+        if (!head.content_type.empty()) {
+            reply.header("Content-Type", head.content_type);
+        }
+        reply.finish();
+        end_program();
+        return;
+    }
+    const std::string_view type =
+        head.content_type.empty() ? "application/octet-stream" : head.content_type;
+    stage_ = Stage::content;
+    want_output(false);
+    reply.send(type, std::make_unique<CgiSource>(shared_from_this(), head.content_length));
+    std::string().swap(head_);
+}
+
+/// Its own words are of help to whoever wrote it, so the log gets some of them. What has ended has
+/// a status, which is waited for.
+PORTHOLE_FN void CgiRun::fail_head(CgiFault fault) {
+    constexpr std::size_t most = 80;
+    std::string text(describe(fault));
+    const std::string_view line = parser_.bad_line(head_);
+    if (!line.empty()) {
+        text += ": \"";
+        escape_for_log(line.substr(0, most), text);
+        text += line.size() > most ? "...\"" : "\"";
+    }
+    if (fault == CgiFault::empty || fault == CgiFault::no_end) {
+        failure_ = std::move(text);
+        end_program();
+    } else {
+        give_up(502, text);
+    }
+}
+
+PORTHOLE_FN void CgiRun::want_output(bool is_wanted) {
+    if (!is_wanted) {
+        output_watch_.set_interest(Interest{false, false, false});
+    } else if (output_watch_.is_watching()) {
+        output_watch_.set_interest(Interest{true, false, false});
+    } else if (!is_polled_) {
+        watch_pipe(
+            output_watch_, process_.output_handle(), Interest{true, false, false},
+            &CgiRun::on_output_ready);
+    }
+}
+
+PORTHOLE_FN BodySource::Piece CgiRun::pull(char* into, std::size_t capacity) {
+    BodySource::Piece piece;
+    source_waits_ = false;
+    if (rest_taken_ < rest_.size()) {
+        piece.bytes = rest_.copy(into, capacity, rest_taken_);
+        piece.state = BodySource::State::more;
+        rest_taken_ += piece.bytes;
+        return piece;
+    }
+    if (!rest_.empty()) {
+        std::string().swap(rest_); // assigning would keep the memory
+        rest_taken_ = 0;
+    }
+    if (is_broken_ || stage_ != Stage::content) {
+        piece.state = BodySource::State::failed;
+        return piece;
+    }
+    const IoResult result =
+        output_has_ended_ ? IoResult{IoStatus::end, 0, 0} : process_.read_output(into, capacity);
+    switch (result.status) {
+    case IoStatus::ok:
+        mark_active();
+        piece.bytes = result.bytes;
+        piece.state = BodySource::State::more;
+        break;
+    case IoStatus::would_block:
+        source_waits_ = true;
+        want_output(true);
+        piece.state = BodySource::State::wait;
+        break;
+    case IoStatus::end: piece.state = BodySource::State::end; break;
+    case IoStatus::failed: piece.state = BodySource::State::failed; break;
+    }
+    return piece;
+}
+
+PORTHOLE_FN void CgiRun::on_source_gone(bool is_complete) {
+    waker_ = nullptr;
+    source_waits_ = false;
+    if (stage_ != Stage::content) {
+        return;
+    }
+    if (is_complete) {
+        end_program();
+    } else {
+        kill_program(); // the client has gone, or only wanted the head
+    }
+}
+
+PORTHOLE_FN void CgiRun::on_error_ready() {
+    read_errors(1);
+}
+
+PORTHOLE_FN void CgiRun::read_errors(int at_most) {
+    constexpr std::size_t piece = 4 * 1024;
+    char bytes[piece];
+    for (int i = 0; i < at_most; ++i) {
+        const IoResult result = process_.read_error(bytes, piece);
+        if (result.status == IoStatus::would_block) {
+            return;
+        }
+        if (result.status != IoStatus::ok) {
+            error_watch_.stop();
+            process_.close_error();
+            return;
+        }
+        lines_.add(std::string_view(bytes, result.bytes), [this](std::string_view line) {
+            log(LogLevel::warning, LogId::program_wrote, line);
+        });
+    }
+}
+
+PORTHOLE_FN CgiSource::~CgiSource() {
+    PORTHOLE_TRY {
+        run_->on_source_gone(has_ended_ || (size_ && given_ >= *size_));
+    }
+    PORTHOLE_CATCH_ALL {} // no memory for a log line; the beat goes on with it
+}
+
+PORTHOLE_FN BodySource::Piece CgiSource::pull(char* into, std::size_t capacity) {
+    const Piece piece = run_->pull(into, capacity);
+    given_ += piece.bytes;
+    has_ended_ = has_ended_ || piece.state == State::end;
+    return piece;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/cgi_run.inl
+
+#include <cerrno>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What is read back of a spooled upload at a time.
+inline constexpr std::size_t cgi_piece_bytes = 64 * 1024;
+/// One piece of content, as large as the connection has read it: then it is paused.
+inline constexpr std::size_t most_pending = static_cast<std::size_t>(-1) / 2;
+
+inline CgiHeadParser::Options head_options(const CgiSettings& settings, bool is_nph) noexcept {
+    CgiHeadParser::Options options;
+    options.max_bytes = settings.max_head_bytes;
+    options.is_nph = is_nph;
+    return options;
+}
+
+PORTHOLE_FN CgiRun::CgiRun(std::shared_ptr<CgiGate> gate, CgiOrder order, Reply reply)
+    : gate_(std::move(gate)), order_(std::move(order)), reply_(std::move(reply)),
+      spool_(gate_->settings().spool_memory_bytes), pending_(most_pending),
+      parser_(head_options(gate_->settings(), order_.is_nph)) {
+    if (order_.is_spooled) {
+        is_spooling_ = true;
+        gate_->begin_spooling();
+    }
+}
+
+PORTHOLE_FN CgiRun::~CgiRun() {
+    end_spooling();
+}
+
+PORTHOLE_FN void CgiRun::end_spooling() noexcept {
+    if (std::exchange(is_spooling_, false)) {
+        gate_->end_spooling();
+    }
+}
+
+PORTHOLE_FN void CgiRun::log(LogLevel level, LogId id, std::string_view text) const {
+    gate_->log(level, id, order_.name + ": " + std::string(text), order_.peer);
+}
+
+PORTHOLE_FN void CgiRun::mark_active() noexcept {
+    is_active_ = true;
+}
+
+// The request's content.
+
+PORTHOLE_FN void CgiRun::on_content(std::string_view piece) {
+    const std::shared_ptr<CgiRun> self = shared_from_this();
+    mark_active();
+    if (drops_input_ || stage_ >= Stage::ending) {
+        drop_content(piece.size());
+    } else if (order_.is_spooled) {
+        if (!spool_.append(piece)) {
+            log(LogLevel::error, LogId::program_failed,
+                "the upload cannot be spooled: the disk for temporary files is full or missing");
+            flow_.refuse(507, "There is no room for this upload."); // ends in on_content_abort()
+        }
+    } else if (!pending_.append(piece)) {
+        drop_input();
+    } else if (stage_ == Stage::waiting) {
+        pause(true);
+    } else {
+        feed();
+    }
+}
+
+PORTHOLE_FN void CgiRun::pause(bool is_paused) {
+    if (is_paused != is_paused_ && !content_has_ended_) {
+        is_paused_ = is_paused;
+        is_paused ? flow_.pause() : flow_.resume();
+    }
+}
+
+PORTHOLE_FN void CgiRun::on_content_end() {
+    const std::shared_ptr<CgiRun> self = shared_from_this();
+    content_has_ended_ = true;
+    if (stage_ == Stage::waiting && order_.is_spooled) {
+        order_.process.environment.push_back("CONTENT_LENGTH=" + std::to_string(spool_.size()));
+        end_spooling(); // and takes the place that it had
+        if (gate_->server() != nullptr) {
+            gate_->enter(self);
+        } else {
+            give_up(503, "its mount has gone");
+        }
+    } else if (stage_ != Stage::waiting) {
+        feed();
+    }
+}
+
+PORTHOLE_FN void CgiRun::on_content_abort() {
+    const std::shared_ptr<CgiRun> self = shared_from_this();
+    content_has_ended_ = true;
+    if (stage_ < Stage::ending) {
+        kill_program();
+    }
+}
+
+/// Moves what has come of the content into the program, as far as it takes it.
+PORTHOLE_FN void CgiRun::feed() {
+    if (stage_ == Stage::waiting || drops_input_) {
+        return;
+    }
+    if (order_.is_spooled && pending_.is_empty() && !spool_.is_read()) {
+        char* const into = pending_.prepare(cgi_piece_bytes);
+        const std::size_t size = into != nullptr ? spool_.read(into, cgi_piece_bytes) : 0;
+        pending_.commit(size);
+        if (size == 0) {
+            give_up(500, "the spooled upload cannot be read back");
+            return;
+        }
+    }
+    if (!pending_.is_empty()) {
+        const IoResult result = process_.write_input(pending_.view());
+        if (result.status == IoStatus::failed) {
+            drop_input(); // it has read what it wanted; its answer is still its answer
+            return;
+        }
+        if (result.bytes != 0) {
+            mark_active();
+            pending_.consume(result.bytes);
+        }
+    }
+    const bool has_rest = !pending_.is_empty() || (order_.is_spooled && !spool_.is_read());
+    if (!has_rest && content_has_ended_) {
+        input_watch_.stop();
+        process_.close_input();
+        pending_.release();
+    } else if (has_rest && !is_polled_) {
+        watch_pipe(
+            input_watch_, process_.input_handle(), Interest{false, true}, &CgiRun::on_input_ready);
+    } else {
+        input_watch_.stop();
+    }
+    pause(has_rest);
+}
+
+/// The program reads no more. The rest of the content is still taken from the client for a while,
+/// because most clients read no answer before they have sent everything.
+PORTHOLE_FN void CgiRun::drop_input() {
+    drops_input_ = true;
+    input_watch_.stop();
+    process_.close_input();
+    drop_content(pending_.size());
+    pending_.release();
+}
+
+PORTHOLE_FN void CgiRun::drop_content(std::size_t bytes) {
+    dropped_ += bytes;
+    Server* const server = gate_->server();
+    pause(server == nullptr || dropped_ > server->options().limits.max_linger_bytes);
+}
+
+// Begin and end.
+
+PORTHOLE_FN bool CgiRun::start() {
+    if (stage_ != Stage::waiting || reply_.peer_gone()) {
+        kill_program();
+        return false;
+    }
+    order_.process.wants_input = order_.has_content;
+    order_.process.reaper = gate_->reaper();
+    if (const Error error = Process::start(order_.process, process_)) {
+        refuse_start(error);
+        return false;
+    }
+    order_.process = ProcessOptions();
+    stage_ = Stage::head;
+    is_polled_ = process_.output_handle() == invalid_handle;
+    mark_active();
+    if (!is_polled_ && !watch_all()) {
+        give_up(503, "its pipes cannot be watched");
+        return true;
+    }
+    if (order_.has_content) {
+        feed();
+    }
+    return true;
+}
+
+PORTHOLE_FN void CgiRun::refuse_start(const Error& error) {
+    constexpr int forbidden = 403;
+    constexpr int server_error = 500;
+    constexpr int unavailable = 503;
+    const int code = error.system_code();
+    const bool is_shortage = error.code() == ErrorCode::too_many_files || code == EAGAIN
+                             || code == ENOMEM || code == ENFILE || code == EMFILE;
+    const int status = is_shortage                                    ? unavailable
+                       : error.code() == ErrorCode::permission_denied ? forbidden
+                                                                      : server_error;
+    give_up(status, error.message());
+}
+
+PORTHOLE_FN void CgiRun::watch_pipe(
+    WatchHandle& watch, NativeHandle handle, Interest interest, void (CgiRun::*on_ready)()) {
+    if (watch.is_watching() || handle == invalid_handle || gate_->server() == nullptr) {
+        return;
+    }
+    const Error error = gate_->server()->watch(
+        handle, interest,
+        [weak = weak_from_this(), on_ready](Readiness) {
+            if (const std::shared_ptr<CgiRun> self = weak.lock()) {
+                ((*self).*on_ready)();
+            }
+        },
+        watch);
+    if (error) {
+        log(LogLevel::error, LogId::program_failed, error.message());
+    }
+}
+
+PORTHOLE_FN bool CgiRun::watch_all() {
+    const Interest reading{true, false};
+    watch_pipe(output_watch_, process_.output_handle(), reading, &CgiRun::on_output_ready);
+    watch_pipe(error_watch_, process_.error_handle(), reading, &CgiRun::on_error_ready);
+    watch_pipe(exit_watch_, process_.exit_handle(), reading, &CgiRun::on_exit_ready);
+    return output_watch_.is_watching() && error_watch_.is_watching();
+}
+
+/// No answer, or none to the end. `why` is for the log: to the client it would say too much.
+PORTHOLE_FN void CgiRun::give_up(int status, std::string_view why) {
+    std::string text(why);
+    text += stage_ == Stage::content ? "; the answer is broken off"
+                                     : "; the answer is " + std::to_string(status);
+    log(LogLevel::error, LogId::program_failed, text);
+    if (!reply_.is_finished()) {
+        reply_.fail(status, "The program behind this path did not answer; see the server's log.");
+    }
+    kill_program();
+}
+
+/// The program is to end by itself: it has said all that it had to say.
+PORTHOLE_FN void CgiRun::end_program() {
+    stage_ = Stage::ending;
+    output_watch_.stop();
+    process_.close_output();
+    if (!drops_input_) {
+        drop_input();
+    }
+    if (has_exited_ || process_.has_ended()) {
+        finish();
+    }
+}
+
+PORTHOLE_FN void CgiRun::kill_program() {
+    was_killed_ = true;
+    is_broken_ = true;
+    reply_ = Reply();
+    const bool has_started = stage_ != Stage::waiting;
+    const bool was_waiting = source_waits_;
+    source_waits_ = false;
+    if (!has_started) {
+        end_spooling();
+        stage_ = Stage::over;
+        drop_input();
+        gate_->leave(*this);
+        return;
+    }
+    process_.kill_group();
+    end_program();
+    if (was_waiting && waker_) {
+        waker_(); // so that the client is told
+    }
+}
+
+PORTHOLE_FN void CgiRun::shut() noexcept {
+    stage_ = Stage::over;
+    is_broken_ = true;
+    drops_input_ = true;
+    for (WatchHandle* watch : {&input_watch_, &output_watch_, &error_watch_, &exit_watch_}) {
+        watch->stop();
+    }
+    process_ = Process(); // which kills it
+    reply_ = Reply();
+}
+
+/// The program has ended: ends what it has left running, and takes its status.
+PORTHOLE_FN void CgiRun::finish() {
+    constexpr int last_reads = 16;
+    if (stage_ == Stage::over) {
+        return;
+    }
+    read_errors(last_reads);
+    process_.kill_group();
+    const std::optional<ExitStatus> status = process_.try_reap();
+    if (!status) {
+        return; // not yet, after all: the beat asks again
+    }
+    lines_.finish(
+        [this](std::string_view line) { log(LogLevel::warning, LogId::program_wrote, line); });
+    stage_ = Stage::over;
+    for (WatchHandle* watch : {&input_watch_, &output_watch_, &error_watch_, &exit_watch_}) {
+        watch->stop();
+    }
+    report_end(*status);
+    process_ = Process();
+    gate_->leave(*this);
+}
+
+inline std::string describe_end(const ExitStatus& status) {
+    switch (status.kind) {
+    case ExitStatus::Kind::exited: return "it ended with code " + std::to_string(status.value);
+    case ExitStatus::Kind::signalled:
+        return "it was ended by signal " + std::to_string(status.value);
+    case ExitStatus::Kind::unknown: break;
+    }
+    return "how it ended is not known";
+}
+
+PORTHOLE_FN void CgiRun::report_end(const ExitStatus& status) {
+    const bool is_news =
+        !was_killed_ && status.kind != ExitStatus::Kind::unknown && !status.is_success();
+    if (!failure_.empty()) {
+        const std::string why = std::exchange(failure_, std::string());
+        log(LogLevel::error, LogId::program_failed,
+            why + (is_news ? "; " + describe_end(status) : "") + "; the answer is 502");
+        reply_.fail(502, "The program behind this path did not answer; see the server's log.");
+        reply_ = Reply();
+    } else if (is_news) {
+        log(LogLevel::warning, LogId::program_failed, describe_end(status));
+    }
+}
+
+PORTHOLE_FN void CgiRun::on_exit_ready() {
+    has_exited_ = true;
+    exit_watch_.stop();
+    if (stage_ == Stage::ending) {
+        finish();
+    }
+}
+
+// The beat.
+
+PORTHOLE_FN void CgiRun::poll_all() {
+    if (stage_ == Stage::head || stage_ == Stage::peek) {
+        on_output_ready();
+    } else if (stage_ == Stage::content && source_waits_ && waker_) {
+        waker_();
+    }
+    if (stage_ == Stage::head || stage_ == Stage::peek || stage_ == Stage::content) {
+        feed();
+        read_errors(1);
+    }
+    if (is_active_) {
+        gate_->ask_again();
+    }
+}
+
+PORTHOLE_FN void CgiRun::on_beat(Duration passed) {
+    const std::shared_ptr<CgiRun> self = shared_from_this();
+    if (stage_ == Stage::over || check_time(passed)) {
+        return;
+    }
+    lines_.allow_more(
+        [this](std::string_view line) { log(LogLevel::warning, LogId::program_wrote, line); });
+    const bool is_unseen =
+        stage_ == Stage::waiting || stage_ == Stage::head || stage_ == Stage::peek;
+    if (is_unseen && failure_.empty() && reply_.peer_gone()) {
+        kill_program(); // nobody waits for it any more
+        return;
+    }
+    if (is_polled_) {
+        poll_all();
+    }
+    // Without a handle that tells, and for one that told before the program could be reaped.
+    const bool may_have_ended = stage_ == Stage::ending || !exit_watch_.is_watching();
+    if (stage_ != Stage::waiting && stage_ != Stage::over && may_have_ended
+        && process_.has_ended()) {
+        on_exit_ready();
+    }
+}
+
+/// True when the run has come to its end by that.
+PORTHOLE_FN bool CgiRun::check_time(Duration passed) {
+    constexpr std::chrono::seconds grace{3};
+    const CgiSettings& settings = gate_->settings();
+    age_ += passed;
+    const bool waits_for_client = stage_ == Stage::content && !source_waits_;
+    quiet_ = is_active_ || waits_for_client ? Duration::zero() : quiet_ + passed;
+    is_active_ = false;
+    if (stage_ == Stage::ending) {
+        // It was told to end when its output was closed; then it is asked, and then it is made to.
+        ending_for_ += passed;
+        if (ending_for_ > 2 * grace) {
+            process_.kill_group();
+        } else if (ending_for_ > grace) {
+            process_.terminate_group();
+        }
+        return false;
+    }
+    const bool is_old = settings.max_run_time.count() != 0 && stage_ != Stage::waiting
+                        && age_ > settings.max_run_time;
+    if (stage_ == Stage::waiting) {
+        const bool waits_for_content = order_.is_spooled && !content_has_ended_;
+        age_ = Duration::zero();
+        if (waits_for_content || quiet_ <= settings.timeout) {
+            return false;
+        }
+        give_up(503, "it has not had its turn within CgiOptions::timeout");
+        return true;
+    }
+    if (!is_old && quiet_ <= settings.timeout) {
+        return false;
+    }
+    give_up(
+        504, is_old ? "it ran for longer than CgiOptions::max_run_time"
+                    : "it did nothing for longer than CgiOptions::timeout");
+    return true;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/cgi.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN
+CgiMount::CgiMount(std::string_view root, std::string_view program, CgiSettings settings)
+    : root_path_(root), program_(program), gate_(std::make_shared<CgiGate>(std::move(settings))) {
+    rules_.is_portable = has_windows_files();
+}
+
+PORTHOLE_FN CgiMount::~CgiMount() {
+    gate_->close();
+}
+
+inline Error missing_program(std::string_view name, std::string_view advice) {
+    return Error(ErrorCode::not_found, "mount", name, advice);
+}
+
+/// Batch files are read by a shell that takes arguments apart by rules of its own, so nobody can
+/// quote for it (CVE-2024-24576).
+inline bool is_batch_file(std::string_view name) noexcept {
+    const std::string_view extension = extension_of(name);
+    return ascii::equals_ignoring_case(extension, "bat")
+           || ascii::equals_ignoring_case(extension, "cmd");
+}
+
+PORTHOLE_FN Error CgiMount::find_programs() {
+    const CgiSettings& settings = gate_->settings();
+    const std::string search_path = environment_variable("PATH");
+    for (const auto& wanted : settings.interpreters) {
+        std::string found = find_program(wanted.second, search_path);
+        if (found.empty() || is_batch_file(found)) {
+            return missing_program(
+                wanted.second, "the interpreter is not in PATH, or cannot be run; install it, or "
+                               "name it with its whole path");
+        }
+        const std::size_t dot = wanted.first.empty() || wanted.first[0] != '.' ? 0 : 1;
+        interpreters_.emplace_back(wanted.first.substr(dot), std::move(found));
+    }
+    if (program_.empty()) {
+        return {};
+    }
+    std::string found = find_program(program_, search_path);
+    if (found.empty() || is_batch_file(found)) {
+        return missing_program(
+            program_, "the program is not in PATH, or cannot be run; name it with its whole path");
+    }
+    program_ = std::move(found);
+    return {};
+}
+
+PORTHOLE_FN Error CgiMount::attach(Server& server) {
+    const CgiSettings& settings = gate_->settings();
+    if (program_.empty()) {
+        if (Error error = Directory::open(root_path_, "mount", Lookup::automatic, root_)) {
+            return error;
+        }
+        document_root_ = root_.native_path({});
+    }
+    if (!settings.document_root.empty()) {
+        document_root_ = settings.document_root;
+    }
+    if (Error error = find_programs()) {
+        return error;
+    }
+    std::vector<std::string> names = settings.inherited;
+    if (has_windows_files()) { // without it hardly a program of Windows starts
+        names.insert(names.end(), {"SystemRoot", "TEMP", "TMP"});
+    }
+    for (const std::string& name : names) {
+        std::string value = environment_variable(name);
+        if (!value.empty()) {
+            inherited_.emplace_back(name, std::move(value));
+        }
+    }
+    for (const auto& variable : settings.variables) {
+        const bool is_fit = !variable.first.empty() && variable.first.find('=') == std::string::npos
+                            && variable.first.find('\0') == std::string::npos;
+        PORTHOLE_ASSERT(is_fit, "a variable's name is not empty and has no '='");
+        if (is_fit) {
+            inherited_.push_back(variable);
+        }
+    }
+    gate_->attach(server);
+    return {};
+}
+
+PORTHOLE_FN const std::string* CgiMount::interpreter_of(std::string_view name) const noexcept {
+    const std::string_view extension = extension_of(name);
+    for (const auto& interpreter : interpreters_) {
+        if (!extension.empty() && ascii::equals_ignoring_case(interpreter.first, extension)) {
+            return &interpreter.second;
+        }
+    }
+    return nullptr;
+}
+
+PORTHOLE_FN bool CgiMount::is_script(const std::string& name, const FileInfo& info) const {
+    if (info.is_directory || is_batch_file(name)) {
+        return false;
+    }
+    if (interpreter_of(name) != nullptr) {
+        return true;
+    }
+    const std::string_view extension = extension_of(name);
+    return info.is_executable
+           && (!has_windows_files() || ascii::equals_ignoring_case(extension, "exe")
+               || ascii::equals_ignoring_case(extension, "com"));
+}
+
+/// A directory stands for the first of its index scripts that is there.
+PORTHOLE_FN CgiTarget
+CgiMount::find_index(std::string_view path, const std::string& directory) const {
+    CgiTarget target;
+    for (const std::string& index : gate_->settings().index) {
+        const std::string name = directory.empty() ? index : directory + "/" + index;
+        File file;
+        FileInfo info;
+        if (root_.open_beneath(name, file, info) == OpenResult::ok && is_script(name, info)) {
+            target.script = name;
+            target.index = index;
+            target.needs_slash = path.empty() || path.back() != '/';
+            return target;
+        }
+    }
+    target.status = 404;
+    target.sentence = "No program answers at this path.";
+    return target;
+}
+
+/// The script is the longest beginning of the path that is a file (RFC 3875 section 4.1.5): parts
+/// are added as long as they are directories. Nothing is looked at behind the first file.
+PORTHOLE_FN CgiTarget CgiMount::find_script(std::string_view path) const {
+    CgiTarget target;
+    target.status = 404;
+    target.sentence = "No program answers at this path.";
+    std::string name;
+    std::size_t end = 0;
+    while (end < path.size() && path[end] == '/' && end + 1 < path.size()) {
+        const std::size_t next = path.find('/', end + 1);
+        end = next == std::string_view::npos ? path.size() : next;
+        if (check_path(path.substr(0, end), rules_) != PathVerdict::fine) {
+            return target; // a dotfile, an empty part, a control character
+        }
+        name = path.substr(1, end - 1);
+        File file;
+        FileInfo info;
+        const OpenResult result = root_.open_beneath(name, file, info);
+        if (result == OpenResult::denied || (result == OpenResult::ok && !info.is_directory)) {
+            target.script = name;
+            target.path_info = path.substr(end);
+            target.status = result == OpenResult::ok && is_script(name, info) ? 0 : 403;
+            target.sentence = "This file cannot be run.";
+            target.why = target.status == 0 ? "" : "it cannot be run (chmod +x); the answer is 403";
+            return target;
+        }
+        if (result == OpenResult::exhausted) {
+            target.status = 503;
+            target.sentence = "The server has no file descriptor left.";
+            target.why = "no descriptor is left to look for it; the answer is 503";
+        }
+        if (result != OpenResult::ok) {
+            return target;
+        }
+    }
+    return find_index(path, name);
+}
+
+inline std::string directory_of(const std::string& path) {
+    const std::size_t end = path.find_last_of(has_windows_files() ? "/\\" : "/");
+    return end == std::string::npos ? std::string() : path.substr(0, end == 0 ? 1 : end);
+}
+
+/// The script is run by its path, since a descriptor is of no use to the interpreter that its first
+/// line names: it has to open the script by itself, by a name. So somebody who may write into the
+/// directory could put another file there between the look and the start; but such a one could as
+/// well write the script itself.
+PORTHOLE_FN void CgiMount::plan_process(const std::string& script, ProcessOptions& process) const {
+    const std::string path = program_.empty() ? root_.native_path(script) : program_;
+    const std::string* interpreter = program_.empty() ? interpreter_of(script) : nullptr;
+    process.program = interpreter != nullptr ? *interpreter : path;
+    process.arguments = {process.program};
+    if (interpreter != nullptr) {
+        process.arguments.push_back(path);
+    }
+    const std::string& directory = gate_->settings().working_directory;
+    process.working_directory = directory.empty() ? directory_of(path) : directory;
+}
+
+PORTHOLE_FN std::vector<std::string> CgiMount::make_environment(
+    const Request& request, const CgiTarget& target, const std::string& script_path) const {
+    const Server& server = *gate_->server();
+    CgiContext context;
+    context.path_info = target.path_info;
+    context.index = target.index;
+    context.script_filename = script_path;
+    context.document_root = document_root_;
+    context.software = server.options().server_name;
+    context.port = server.port();
+    context.passes_authorization = gate_->settings().passes_authorization;
+    context.has_windows_paths = has_windows_files();
+    context.extra = &inherited_;
+    if (const auto length = request.header("Content-Length")) {
+        context.content_length = ascii::parse_decimal(*length);
+    }
+    return build_cgi_environment(request, context);
+}
+
+/// Where the path leads, as a location on this origin.
+inline std::string cgi_directory_location(const Request& request) {
+    std::string location;
+    std::string_view path = request.path();
+    while (!path.empty()) {
+        path.remove_prefix(path[0] == '/' ? 1 : 0);
+        const std::string_view part = path.substr(0, path.find('/'));
+        if (!part.empty()) {
+            location += '/';
+            percent_encode(part, location);
+        }
+        path.remove_prefix(part.size());
+    }
+    location += '/';
+    if (!request.query_string().empty()) {
+        location.append("?").append(request.query_string());
+    }
+    return location;
+}
+
+/// False when the request goes no further: `response` then says why.
+PORTHOLE_FN bool CgiMount::make_order(const Request& request, Response& response, CgiOrder& order) {
+    constexpr int moved_permanently = 301;
+    if (gate_->server() == nullptr) {
+        response.fail(503, "The server is being taken down.");
+        return false;
+    }
+    if (check_raw_path(request.target()) != PathVerdict::fine) {
+        response.fail(400, "A path must not have an encoded slash or backslash.");
+        return false;
+    }
+    const std::string_view path = request.mount_path();
+    CgiTarget target;
+    if (program_.empty()) {
+        target = find_script(path);
+    } else {
+        target.path_info = path;
+    }
+    order.name = program_.empty() ? target.script : program_.substr(program_.rfind('/') + 1);
+    order.peer = request.peer();
+    if (target.status != 0) {
+        response.fail(target.status, target.sentence);
+        if (!target.why.empty()) {
+            gate_->log(
+                LogLevel::warning, LogId::program_failed, order.name + ": " + target.why,
+                order.peer);
+        }
+        return false;
+    }
+    if (target.needs_slash) {
+        response.redirect(cgi_directory_location(request), moved_permanently);
+        response.header("Cache-Control", "no-cache");
+        return false;
+    }
+    plan_process(target.script, order.process);
+    order.process.environment = make_environment(
+        request, target, program_.empty() ? root_.native_path(target.script) : program_);
+    order.is_head = request.method() == Method::head;
+    constexpr std::string_view nph = "nph-";
+    const std::string_view file = std::string_view(order.name).substr(order.name.rfind('/') + 1);
+    order.is_nph = file.substr(0, nph.size()) == nph;
+    return true;
+}
+
+inline void refuse_full_queue(Response& response) {
+    response.fail(503, "Too many requests wait for their turn (CgiOptions::max_waiting).");
+    response.header("Retry-After", "1");
+}
+
+PORTHOLE_FN void CgiMount::handle(const Request& request, Response& response) {
+    CgiOrder order;
+    if (!make_order(request, response, order)) {
+        return;
+    }
+    if (!gate_->has_room()) {
+        refuse_full_queue(response);
+        return;
+    }
+    gate_->enter(std::make_shared<CgiRun>(gate_, std::move(order), response.defer()));
+}
+
+PORTHOLE_FN BodySink CgiMount::receive(const Request& request, Response& response) {
+    const CgiSettings& settings = gate_->settings();
+    BodySink sink;
+    CgiOrder order;
+    if (!make_order(request, response, order)) {
+        return sink;
+    }
+    const bool is_sized = request.header("Content-Length").has_value();
+    if (!is_sized && settings.chunked == ChunkedUpload::refuse) {
+        response.fail(411, "The program behind this path needs to know how much comes.");
+        return sink;
+    }
+    order.has_content = true;
+    order.is_spooled = !is_sized && settings.chunked == ChunkedUpload::spool;
+    if (!gate_->has_room()) {
+        refuse_full_queue(response);
+        return sink;
+    }
+    const bool is_spooled = order.is_spooled;
+    if (is_spooled || settings.max_body_bytes != 0) {
+        const std::uint64_t most =
+            settings.max_body_bytes != 0 ? settings.max_body_bytes : settings.max_spool_bytes;
+        sink.max_bytes(
+            is_spooled && settings.max_spool_bytes < most ? settings.max_spool_bytes : most);
+    }
+    const auto run = std::make_shared<CgiRun>(gate_, std::move(order), response.defer());
+    run->set_flow(sink.flow());
+    sink.on_data([run](std::string_view piece) { run->on_content(piece); })
+        .on_end([run](const Request&, Response&) { run->on_content_end(); })
+        .on_abort([run] { run->on_content_abort(); });
+    if (!is_spooled) {
+        gate_->enter(run);
+    }
+    return sink;
+}
+
+} // namespace detail
+
+PORTHOLE_FN std::unique_ptr<Mount> cgi(std::string_view root, CgiOptions options) {
+    return std::make_unique<detail::CgiMount>(root, std::string_view(), options.settings());
+}
+
+PORTHOLE_FN std::unique_ptr<Mount>
+cgi_program(std::string_view program, CgiVariables variables, CgiOptions options) {
+    detail::CgiSettings settings = options.settings();
+    settings.variables.insert(settings.variables.end(), variables.begin(), variables.end());
+    return std::make_unique<detail::CgiMount>(std::string_view(), program, std::move(settings));
+}
 
 PORTHOLE_NAMESPACE_END
 #endif

@@ -264,7 +264,7 @@ stage_browser() {
 
 # The stages of --ci, in their order. A new one is a name here, what it needs below, and a function
 # stage_NAME above; a script of checks (`N passed, N failed`) is run by checks, or by beside.
-stages='native variants sanitizers windows meson scripts interop browser'
+stages='native variants sanitizers windows meson scripts interop cgi browser'
 
 # needs STAGE: its programs and headers, each with the Debian packages that bring it.
 needs() {

@@ -4,6 +4,7 @@
 // once through its target, which ends the program when a rule is broken. What a fuzzer has found
 // joins them.
 
+#include "fuzz/cgi_head.hpp"
 #include "fuzz/chunked.hpp"
 #include "fuzz/cookie.hpp"
 #include "fuzz/date.hpp"
@@ -77,6 +78,10 @@ TEST_CASE("corpus: request heads say the same however they are cut (RFC 9112)") 
 
 TEST_CASE("corpus: chunked content is the same however it is cut (RFC 9112 7.1)") {
     replay("chunked", porthole_fuzz::fuzz_chunked);
+}
+
+TEST_CASE("corpus: what is accepted of a CGI program's head can be sent (RFC 3875 6)") {
+    replay("cgi_head", porthole_fuzz::fuzz_cgi_head);
 }
 
 TEST_CASE("corpus: targets are the sum of their parts (RFC 9112 3.2)") {
