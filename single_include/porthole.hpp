@@ -5945,6 +5945,8 @@ PORTHOLE_NAMESPACE_END
 // all of them are looked after: their timeouts, clients that have gone, and programs that have
 // ended. It goes with its mount, and no program outlives it.
 
+#include <deque>
+
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
@@ -9128,6 +9130,8 @@ PORTHOLE_NAMESPACE_END
 // 10 2004 WSAPoll() said nothing of a connect that failed; who connects has a deadline anyway, and
 // Connector looks for itself when it passes.
 
+#include <unordered_map>
+
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
@@ -11249,6 +11253,8 @@ PORTHOLE_NAMESPACE_END
 // gets, suspended until its job holds it. Windows passes one command line and every program cuts it
 // itself; it is written here so that the rules of CommandLineToArgvW() give the arguments back. The
 // interpreter of batch files has rules of its own, so those are refused.
+
+#include <algorithm>
 
 #if defined(_WIN32)
 
@@ -13993,6 +13999,8 @@ PORTHOLE_FN bool if_range_passes(
 PORTHOLE_NAMESPACE_END
 
 // porthole/http/range.inl
+
+#include <algorithm>
 
 PORTHOLE_NAMESPACE_BEGIN
 
@@ -17569,6 +17577,7 @@ PORTHOLE_NAMESPACE_END
 // mailbox is shared with every Reply, so that one which outlives the server finds it closed instead
 // of gone.
 
+#include <deque>
 #include <mutex>
 
 PORTHOLE_NAMESPACE_BEGIN
@@ -22567,6 +22576,8 @@ PORTHOLE_NAMESPACE_END
 // What a channel keeps: values in the order in which they were published. A subscriber's place is
 // the number of the last value that it has seen, so that a thousand of them cost a thousand
 // numbers. Nothing here knows of threads or of servers.
+
+#include <map>
 
 PORTHOLE_NAMESPACE_BEGIN
 

@@ -75,6 +75,8 @@ class Amalgamation:
         self.lines = {}       # path below include/ -> its lines
         self.inlined = set()  # files whose text is out already
         self.standard = set() # standard headers that stand unconditionally above
+        self.switches = ()    # conditions of the table that hold where it is being read
+        self.condition = {}   # inlined file -> those that held there
         self.out = []
 
     def load(self, path, includer=None, number=0):
@@ -174,6 +176,7 @@ class Amalgamation:
         if path in self.inlined:
             return
         self.inlined.add(path)
+        self.condition[path] = self.switches
         depth = 0
         self.out += ["", f"// {path}"]
         for number, line in enumerate(self.load(path), 1):
@@ -187,7 +190,8 @@ class Amalgamation:
                 self.follow(path, number, include[1], stack)
             elif include and depth == 0:
                 if include[2] not in self.standard:
-                    self.standard.add(include[2])
+                    if not self.switches:
+                        self.standard.add(include[2])
                     self.out.append(line)
             elif line.strip() != "#pragma once" and "SPDX-License-Identifier" not in line:
                 self.out.append(line)
@@ -199,6 +203,10 @@ class Amalgamation:
             refuse(path, number, f"an include cycle: {chain}.")
         self.load(target, path, number)
         self.inline(target, (*stack, path))
+        held = self.condition[target]
+        if not set(held) <= set(self.switches):
+            refuse(path, number, f'"{target}" stands above under {" and ".join(held)}, which need '
+                   "not hold here; enter it in the table before that.")
 
     def generate(self):
         table = self.load("porthole.hpp")
@@ -209,8 +217,10 @@ class Amalgamation:
         self.out = ["// SPDX-License-Identifier: MIT",
                     f"// Porthole {version}, all of it in one file. Generated from include/ by "
                     "tools/amalgamate.py:", "// change the files there instead of this one."]
+        open_conditions = []
         for number, line in enumerate(table, 1):
             include = INCLUDE.match(line)
+            self.note_condition(line, open_conditions)
             if include and include[1]:
                 if include[1] == "porthole.hpp":
                     refuse("porthole.hpp", number, "an include cycle: porthole.hpp -> itself.")
@@ -220,6 +230,21 @@ class Amalgamation:
         self.refuse_orphans()
         text = re.sub(r"\n{3,}", "\n\n", "\n".join(self.out))
         return text.rstrip("\n") + "\n"
+
+    def note_condition(self, line, open_conditions):
+        """Keeps track of the table's switches; its guard and its implementation block are none."""
+        conditional = CONDITIONAL.match(line)
+        if not conditional:
+            return
+        word, condition = conditional[1], conditional[2].strip()
+        if word in ("if", "ifdef", "ifndef"):
+            open_conditions.append(condition)
+        elif word in ("elif", "else"):
+            open_conditions[-1] = f"not {open_conditions[-1]}"
+        else:
+            open_conditions.pop()
+        self.switches = tuple(each for condition in open_conditions
+                              for each in condition.split(" && ") if "PORTHOLE_WITH_" in each)
 
     def refuse_orphans(self):
         for file in sorted((self.include / "porthole").rglob("*")):

@@ -415,6 +415,11 @@ def checks(full):
     yield "no mutable globals", elf(no_mutable_globals)
     yield "single header is fresh", fresh_single_header
     yield "versions agree", versions
+    without = [f"-DPORTHOLE_WITH_{name}=0" for name in ("LIVE", "FILES", "CGI")]
+    yield "nothing but the core", accepted(DEFINE + WHOLE, *without)
+    if full:
+        for flag in without:
+            yield f"single header, {flag[2:]}", accepted(DEFINE + WHOLE, flag, include=SINGLE)
     yield "users' flags: declarations", user_flags(WHOLE)
     for name, text, flags in (
             ("C++17, no exceptions", DEFINE + WHOLE, PLAIN),

@@ -49,6 +49,16 @@ HOUSE = {
 }
 
 
+SWITCHED = HOUSE["porthole.hpp"].replace('#include "porthole/ext/files.hpp"\n', """
+#if PORTHOLE_WITH_FILES
+#include "porthole/ext/files.hpp"
+#endif
+#if PORTHOLE_WITH_LIVE
+#include "porthole/ext/live.hpp"
+#endif
+""")
+
+
 class AmalgamateTest(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory(prefix="porthole house ")
@@ -128,6 +138,17 @@ class AmalgamateTest(unittest.TestCase):
         self.assertFalse((self.root / "single_include").exists())
 
     # layers
+
+    def test_a_switch_hides_no_standard_header_from_what_follows(self):
+        self.write("porthole.hpp", SWITCHED)
+        self.add("porthole/ext/files.hpp", "#include <map>\n")
+        self.write("porthole/ext/live.hpp", "#pragma once\n#include <map>\n")
+        self.assertEqual(self.generate().count("#include <map>"), 2)
+
+    def test_refuses_what_another_switch_may_have_left_out(self):
+        self.write("porthole.hpp", SWITCHED)
+        self.write("porthole/ext/live.hpp", '#pragma once\n#include "porthole/ext/files.hpp"\n')
+        self.refused("porthole/ext/live.hpp:2", "PORTHOLE_WITH_FILES")
 
     def test_refuses_upward_and_sideways(self):
         for path, target in (
