@@ -4801,6 +4801,8 @@ private:
     static constexpr std::size_t link_mark = 64 * 1024;
     /// ... and at most so much at once.
     static constexpr std::size_t link_slice = 256 * 1024;
+    /// Up to so much, a payload is copied behind its head before both are handed over.
+    static constexpr std::size_t joined_payload = 512;
     /// Memory that is kept while messages come, and given back after a while.
     static constexpr std::size_t kept_bytes = 4 * 1024;
     static constexpr Duration keep_time = std::chrono::seconds(2);
@@ -4996,10 +4998,11 @@ public:
 
     /// Larger ones, once expanded, close with 1009. Default: 1 MiB.
     WebSocketRoute& max_message_bytes(std::size_t bytes);
-    /// Frames of one message; more close with 1008. Default: 1024.
+    /// Frames of one message; more close with 1008. Default: 1024, or one for each 64 bytes of
+    /// max_message_bytes() when that is more.
     WebSocketRoute& max_frames(std::size_t frames);
     /// What may wait for one client, and so also the largest message that can be sent. Default:
-    /// Limits::max_queue_bytes.
+    /// Limits::max_queue_bytes, or max_message_bytes() when that is more.
     WebSocketRoute& max_queue_bytes(std::size_t bytes);
     WebSocketRoute& policy(WebSocketPolicy policy);
     /// After so much silence the client is asked whether it is still there; zero: never. Default:
@@ -24305,12 +24308,13 @@ PORTHOLE_FN bool
 apply_mask(char* bytes, std::size_t size, const MaskKey& key, std::uint64_t offset) noexcept {
     constexpr std::uint64_t high_bits = 0x8080808080808080u;
     constexpr std::size_t count = 4;
-    char pattern[sizeof(std::uint64_t)];
-    for (std::size_t i = 0; i < sizeof pattern; ++i) {
-        pattern[i] = key[static_cast<std::size_t>((offset + i) % key.size())];
+    char pattern[sizeof(std::uint64_t) + sizeof(MaskKey)];
+    for (std::size_t i = 0; i < sizeof pattern; i += key.size()) {
+        std::memcpy(pattern + i, key.data(), key.size());
     }
+    const char* const here = pattern + offset % key.size();
     std::uint64_t mask = 0;
-    std::memcpy(&mask, pattern, sizeof mask);
+    std::memcpy(&mask, here, sizeof mask);
     std::uint64_t seen[count] = {};
     std::size_t at = 0;
     for (; size - at >= count * sizeof mask; at += count * sizeof mask) {
@@ -24322,10 +24326,18 @@ apply_mask(char* bytes, std::size_t size, const MaskKey& key, std::uint64_t offs
         }
         std::memcpy(bytes + at, words, sizeof words);
     }
-    std::uint64_t all = (seen[0] | seen[1] | seen[2] | seen[3]) & high_bits;
+    std::uint64_t all = seen[0] | seen[1] | seen[2] | seen[3];
+    for (; size - at >= sizeof mask; at += sizeof mask) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, bytes + at, sizeof word);
+        word ^= mask;
+        all |= word;
+        std::memcpy(bytes + at, &word, sizeof word);
+    }
+    all &= high_bits;
     for (std::size_t i = 0; at < size; ++at, ++i) {
-        const unsigned byte = static_cast<unsigned char>(bytes[at])
-                              ^ static_cast<unsigned char>(pattern[i % sizeof pattern]);
+        const unsigned byte =
+            static_cast<unsigned char>(bytes[at]) ^ static_cast<unsigned char>(here[i]);
         bytes[at] = static_cast<char>(byte);
         all |= byte & 0x80u;
     }
@@ -25145,6 +25157,12 @@ PORTHOLE_FN std::size_t WebSocketSession::hand_over(const OutFrame& frame) {
     if (frame.shared) {
         return hand_over(*frame.shared);
     }
+    if (frame.payload.size() <= joined_payload) { // one call of the link instead of two
+        char block[max_frame_head_size + joined_payload];
+        std::copy(frame.head.begin(), frame.head.end(), block);
+        std::copy(frame.payload.begin(), frame.payload.end(), block + frame.head.size());
+        return hand_over(std::string_view(block, frame.size()));
+    }
     const std::size_t given = hand_over(frame.head);
     return given < frame.head.size() ? given : given + hand_over(frame.payload);
 }
@@ -25778,6 +25796,7 @@ struct WebSocketSettings {
     std::vector<std::string> protocols;
     SessionOptions session;
     bool has_queue_bound = false; ///< else the server's own counts
+    bool has_frame_bound = false; ///< else it goes by the size of messages
     bool has_compression = true;
 };
 
@@ -26078,6 +26097,7 @@ PORTHOLE_FN WebSocketRoute& WebSocketRoute::max_message_bytes(std::size_t bytes)
 
 PORTHOLE_FN WebSocketRoute& WebSocketRoute::max_frames(std::size_t frames) {
     edit().session.max_frames = frames;
+    edit().has_frame_bound = true;
     return *this;
 }
 
@@ -26112,6 +26132,26 @@ PORTHOLE_FN WebSocketRoute& WebSocketRoute::compression(bool is_wanted) {
     return *this;
 }
 
+namespace detail {
+
+/// What was not set follows from what was: who takes large messages may also echo them, and take
+/// them in pieces.
+inline SessionOptions session_options(const WebSocketSettings& settings, const Server& server) {
+    constexpr std::size_t bytes_for_a_frame = 64;
+    SessionOptions options = settings.session;
+    if (!settings.has_queue_bound) {
+        options.max_queue_bytes =
+            (std::max)(server.options().limits.max_queue_bytes, options.max_message_bytes);
+    }
+    if (!settings.has_frame_bound) {
+        options.max_frames =
+            (std::max)(options.max_frames, options.max_message_bytes / bytes_for_a_frame);
+    }
+    return options;
+}
+
+} // namespace detail
+
 PORTHOLE_FN void WebSocketRoute::operator()(const Request& request, Response& response) const {
     const detail::HandshakeFault fault = detail::check_handshake(request);
     if (fault.status != 0) {
@@ -26134,10 +26174,7 @@ PORTHOLE_FN void WebSocketRoute::operator()(const Request& request, Response& re
         response.fail(500, "A WebSocket is served by a server.");
         return;
     }
-    detail::SessionOptions options = settings_->session;
-    if (!settings_->has_queue_bound) {
-        options.max_queue_bytes = server->options().limits.max_queue_bytes;
-    }
+    const detail::SessionOptions options = detail::session_options(*settings_, *server);
     const auto peer = std::make_shared<detail::WebSocketPeer>(settings_, options, *server);
     const std::string_view protocol =
         detail::choose_protocol(request.fields(), settings_->protocols);

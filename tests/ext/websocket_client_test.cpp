@@ -60,7 +60,11 @@ const std::string good = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket
 } // namespace
 
 TEST_CASE("websocket client: takes no answer but the right one (RFC 6455 4.1)") {
-    const std::vector<std::pair<std::string, bool>> rows = {
+    struct Row {
+        std::string lines;
+        bool is_good;
+    };
+    const std::vector<Row> rows = {
         {good + "\r\n", true},
         {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false},
         {"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -71,13 +75,13 @@ TEST_CASE("websocket client: takes no answer but the right one (RFC 6455 4.1)") 
         {good + "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n", false},
         {"nonsense\r\n\r\n", false},
     };
-    for (const auto& [lines, is_good] : rows) {
-        CAPTURE(lines);
+    for (const Row& row : rows) {
+        CAPTURE(row.lines);
         World world;
-        world.answer(lines);
-        CHECK(world.client.is_open() == is_good);
-        CHECK(world.client.is_closed() == !is_good);
-        CHECK(world.end == (is_good ? 0 : 1006));
+        world.answer(row.lines);
+        CHECK(world.client.is_open() == row.is_good);
+        CHECK(world.client.is_closed() == !row.is_good);
+        CHECK(world.end == (row.is_good ? 0 : 1006));
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+#include "support/allocation_counter.hpp"
 #include "support/test.hpp"
 
 #include <memory>
@@ -92,4 +93,26 @@ TEST_CASE("outbox: the oldest is dropped, but not what has begun or is pinned") 
     CHECK(outbox.drop_oldest());
     CHECK(outbox.is_empty());
     CHECK(outbox.bytes() == 0);
+}
+
+TEST_CASE("outbox: what is dropped takes no room, however long the front stays") {
+    if (!porthole_test::counts_allocations()) {
+        return;
+    }
+    Outbox outbox;
+    outbox.push(frame("front"), keyed("front"));
+    outbox.consume(1);
+    const std::size_t before = porthole_test::live_bytes();
+    for (int i = 0; i < 10'000; ++i) {
+        outbox.push(frame("x"), keyed(i % 2 == 0 ? "even" : "front"));
+        outbox.push(frame("y"), {});
+        CHECK(outbox.drop_oldest());
+        CHECK(outbox.drop_oldest());
+    }
+    CHECK(porthole_test::live_bytes() < before + 4096);
+    CHECK(outbox.find("front") == 0);
+    outbox.push(frame("new"), keyed("k"));
+    CHECK(outbox.find("k") == 4);
+    outbox.replace("k", frame("newer"));
+    CHECK(drain(outbox) == "front[newer");
 }

@@ -189,6 +189,7 @@ TEST_CASE("websocket rules: text is UTF-8, checked as it comes (Autobahn 6, RFC 
          from_client(text_frame, kosme + "\xf4\x90" + std::string(50, 'x')).substr(0, 22), invalid},
         {"6.6 a character that is cut off", from_client(text_frame, "\xce") + bye, invalid},
         {"cut off behind a fragment", from_client(0x01, "\xce") + from_client(0x80) + bye, invalid},
+        {"ASCII within a character", from_client(0x01, "\xce") + from_client(0x00, "a"), invalid},
         {"cut between fragments", from_client(0x01, "\xce") + from_client(0x80, "\xba") + bye,
          "text:\xce\xba " + ended},
         {"6.9 the last code point", from_client(text_frame, "\xf4\x8f\xbf\xbf") + bye,

@@ -263,3 +263,89 @@ TEST_CASE("websocket session: messages in one piece cost no memory") {
     CHECK(counter.count() == 0);
     CHECK(echo.messages == 200);
 }
+
+TEST_CASE("websocket session: a pong waits for room like everything else") {
+    EchoSession echo;
+    echo.link.queued = std::string(2, '\0');
+    echo.link.capacity = 10; // and so less than a pong
+    std::string bytes = from_client(ping_frame, "payload");
+    echo.session.on_data(bytes.data(), bytes.size());
+    CHECK(echo.link.queued.size() == 2);
+    echo.link.queued.clear();
+    echo.session.on_drain();
+    echo.settle();
+    CHECK(echo.link.sent == porthole_test::from_server(porthole_test::pong_frame, "payload"));
+}
+
+TEST_CASE("websocket session: once it closes, reading cannot be paused") {
+    EchoSession echo;
+    echo.session.pause_reading(true);
+    echo.session.close(1000, {});
+    echo.session.pause_reading(true);
+    CHECK_FALSE(echo.link.is_reading_paused);
+    echo.receive(from_client(close_frame, close_payload(1000)));
+    CHECK(echo.link.is_closed);
+    CHECK(echo.session.end_code() == 1000);
+}
+
+TEST_CASE("websocket session: memory that was needed once is given back") {
+    if (!porthole_test::counts_allocations()) {
+        return;
+    }
+    const std::string half(100'000, 'x');
+    const std::string fragments = from_client(0x02, half) + from_client(0x80, half);
+    for (const std::string& sent : {from_client(binary_frame, half), fragments}) {
+        EchoSession echo;
+        const std::size_t before = porthole_test::live_bytes();
+        echo.session.pause_reading(true); // it is held, and then looked at in one turn
+        echo.receive(sent);
+        echo.session.pause_reading(false);
+        echo.settle();
+        CHECK(echo.messages == 1);
+        for (std::string* own : {&echo.events, &echo.link.sent, &echo.link.queued}) {
+            std::string().swap(*own);
+        }
+        CHECK(porthole_test::live_bytes() > before + 50'000);
+        echo.link.time += 5s;
+        echo.session.on_deadline();
+        CHECK(porthole_test::live_bytes() < before + 2'000);
+    }
+}
+
+TEST_CASE("websocket session: what came before the end is still looked at") {
+    EchoSession echo;
+    std::string bytes;
+    for (int i = 0; i < 1000; ++i) {
+        bytes += from_client(text_frame, "x");
+    }
+    echo.session.on_data(bytes.data(), bytes.size());
+    echo.session.on_end();
+    CHECK_FALSE(echo.link.is_closed);
+    echo.settle();
+    CHECK(echo.messages == 1000);
+    CHECK(echo.link.is_closed);
+    CHECK(echo.session.end_code() == 1006);
+}
+
+TEST_CASE("websocket session: who cannot answer is not asked") {
+    EchoSession echo;
+    SUBCASE("reading is paused") {
+        echo.session.pause_reading(true);
+    }
+    SUBCASE("the peer is slow") {
+        CHECK(echo.session.send({"waits", true}));
+    }
+    for (int i = 0; i < 10; ++i) {
+        echo.link.time += 31s;
+        echo.session.on_deadline();
+    }
+    CHECK(echo.session.is_open());
+    CHECK(echo.link.queued.find('\x89') == std::string::npos);
+    echo.session.pause_reading(false);
+    echo.settle();
+    echo.link.sent.clear();
+    echo.link.time += 31s;
+    echo.session.on_deadline();
+    echo.settle();
+    CHECK(describe_frames(echo.link.sent) == "ping: ");
+}

@@ -61,6 +61,38 @@ TEST_CASE("websocket: each broken rule has its code, one Close frame, and an end
     }
 }
 
+TEST_CASE("websocket: the bounds that were not set follow the size of messages") {
+    constexpr std::size_t size = std::size_t{4} * 1024 * 1024;
+    constexpr std::size_t most = size / 64;
+    for (const std::size_t frames : {most, most + 1}) {
+        CAPTURE(frames);
+        World world;
+        std::size_t got = 0;
+        WebSocketClientOptions wanted;
+        wanted.session.max_message_bytes = size;
+        world.connect(
+            world.route().max_message_bytes(size).on_message(
+                [&got](WebSocket& socket, const Message& message) {
+                    got = message.data.size();
+                    CHECK(socket.send(Message{std::string(size, 'x'), false}));
+                }),
+            wanted);
+        std::string bytes = from_client(0x02, "a");
+        for (std::size_t i = 2; i < frames; ++i) {
+            bytes += from_client(0x00, "b");
+        }
+        bytes += from_client(0x80, "c");
+        while (!bytes.empty()) {
+            constexpr std::size_t piece = 64 * 1024;
+            CHECK(world.client->send_raw(bytes.substr(0, piece)));
+            bytes.erase(0, piece);
+            world.settle();
+        }
+        CHECK(got == (frames == most ? frames : 0));
+        CHECK(world.end == (frames == most ? 0 : 1008));
+    }
+}
+
 #if defined(__cpp_exceptions)
 TEST_CASE("websocket: a function that throws closes its connection with 1011, and no other") {
     World world;

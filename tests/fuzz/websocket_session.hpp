@@ -3,8 +3,9 @@
 
 // A server's WebSocket session that echoes: however its input is cut, it sends the same frames and
 // comes to the same end; what it echoes as text is UTF-8; there is one Close frame at the most, and
-// nothing behind it. Input: flags (a byte: small limits, a small link), the cut (two bytes), what
-// the client sends; frames without a mask are given one, so that inputs get further.
+// nothing behind it. Input: flags (a byte: small limits, a small link, bytes as they are, a codec,
+// the policy of a small queue), the cut (two bytes), what the client sends; frames without a mask
+// are given one, so that inputs get further.
 
 #include "fuzz/fuzz.hpp"
 
@@ -24,6 +25,26 @@ inline bool operator==(const WebSocketOutcome& a, const WebSocketOutcome& b) {
            && a.is_closed == b.is_closed;
 }
 
+/// Stands for a compressor, in any build: each byte becomes as many as its low bits say.
+class RepeatingCodec final : public porthole::detail::MessageCodec {
+public:
+    bool compress(std::string_view, std::string&) override { return false; }
+    porthole::detail::InflateStatus
+    expand(std::string_view piece, bool, std::size_t max_bytes, std::string& into) override {
+        for (const char c : piece) {
+            const auto byte = static_cast<unsigned char>(c);
+            if (byte == 0xfe) {
+                return porthole::detail::InflateStatus::corrupt;
+            }
+            if (into.size() + (byte & 7u) > max_bytes) {
+                return porthole::detail::InflateStatus::too_large;
+            }
+            into.append(byte & 7u, c);
+        }
+        return porthole::detail::InflateStatus::ok;
+    }
+};
+
 inline WebSocketOutcome
 run_websocket(std::string_view bytes, std::uint8_t flags, std::size_t first, std::size_t step) {
     porthole::detail::SessionOptions options;
@@ -31,7 +52,14 @@ run_websocket(std::string_view bytes, std::uint8_t flags, std::size_t first, std
         options.max_message_bytes = 100;
         options.max_frames = 3;
     }
+    if ((flags & 16) != 0) {
+        options.max_queue_bytes = 1000;
+        options.policy = static_cast<porthole::WebSocketPolicy>((flags >> 5) & 3u);
+    }
     porthole_test::EchoSession echo(options);
+    if ((flags & 8) != 0) {
+        echo.session.set_codec(std::make_unique<RepeatingCodec>());
+    }
     if ((flags & 2) != 0) {
         echo.link.capacity = 200;
     }
@@ -88,7 +116,11 @@ inline void fuzz_websocket_session(const std::uint8_t* data, std::size_t size) {
     }
     const WebSocketOutcome expected = run_websocket(bytes, flags, bytes.size(), 1);
     check_server_frames(expected.sent);
-    if ((flags & 2) != 0) { // what leaves first depends on when there is room
+    // What leaves first depends on when there is room; and when a piece expands to what breaks two
+    // rules, which one is seen first depends on the piece.
+    const bool has_two_faults =
+        (flags & 8) != 0 && (expected.code == 1007 || expected.code == 1009);
+    if ((flags & (2 | 16)) != 0 || has_two_faults) {
         check_server_frames(run_websocket(bytes, flags, 1, 1).sent);
         return;
     }

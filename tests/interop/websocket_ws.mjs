@@ -45,7 +45,8 @@ function must(holds, what) {
 
 /** An open connection whose messages wait in a queue. */
 async function open(target, protocols = [], options = {}) {
-    const socket = new WebSocket(base + target, protocols, { perMessageDeflate: false, ...options });
+    const socket = new WebSocket(base + target, protocols,
+        { perMessageDeflate: false, ...options });
     const queue = [];
     const waiting = [];
     socket.on('message', (data, isBinary) => {
@@ -165,7 +166,8 @@ for (const [wanted, chosen] of [[[], ''], [['echo'], 'echo'], [['chat', 'mirror'
         await end(socket);
     });
 }
-for (const [code, reason] of [[1000, ''], [1001, 'leaving'], [3000, 'Grüße'], [4999, 'r'.repeat(123)]]) {
+const endings = [[1000, ''], [1001, 'leaving'], [3000, 'Grüße'], [4999, 'r'.repeat(123)]];
+for (const [code, reason] of endings) {
     await check(`the client closes with ${code}`, async () => {
         await end(await open('/'), code, reason);
     });

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 using namespace std::chrono_literals;
 using porthole::ManualClock;
@@ -361,5 +362,34 @@ TEST_CASE("upgrade: on_stop may say goodbye, and may destroy the server with all
         if (!destroys) {
             CHECK(peer.received == "bye");
         }
+    }
+}
+
+TEST_CASE("upgrade: who is woken in each frame keeps its place, however short the budget") {
+    constexpr int count = 8;
+    constexpr int frames = 80;
+    WakeWorld world;
+    std::vector<std::shared_ptr<Owner>> owners;
+    std::vector<std::unique_ptr<Peer>> peers;
+    for (int i = 0; i < count; ++i) {
+        const std::string path = "/owner" + std::to_string(i);
+        owners.push_back(std::make_shared<Owner>());
+        world.server->get(path, [owner = owners.back()](const Request&, Response& response) {
+            response.upgrade("test", owner);
+        });
+        peers.push_back(std::make_unique<Peer>(*world.server));
+        WakeWorld::open(*peers.back(), path);
+        owners.back()->when_woken = [&world](UpgradeLink&) {
+            world.clock.advance(400us); // two turns fill a frame's budget
+        };
+    }
+    for (int frame = 0; frame < frames; ++frame) {
+        for (const std::shared_ptr<Owner>& owner : owners) {
+            owner->link->wake();
+        }
+        world.server->tick(1ms);
+    }
+    for (const std::shared_ptr<Owner>& owner : owners) {
+        CHECK(owner->wakes >= frames * 2 / count);
     }
 }

@@ -164,10 +164,11 @@ public:
 
     /// Larger ones, once expanded, close with 1009. Default: 1 MiB.
     WebSocketRoute& max_message_bytes(std::size_t bytes);
-    /// Frames of one message; more close with 1008. Default: 1024.
+    /// Frames of one message; more close with 1008. Default: 1024, or one for each 64 bytes of
+    /// max_message_bytes() when that is more.
     WebSocketRoute& max_frames(std::size_t frames);
     /// What may wait for one client, and so also the largest message that can be sent. Default:
-    /// Limits::max_queue_bytes.
+    /// Limits::max_queue_bytes, or max_message_bytes() when that is more.
     WebSocketRoute& max_queue_bytes(std::size_t bytes);
     WebSocketRoute& policy(WebSocketPolicy policy);
     /// After so much silence the client is asked whether it is still there; zero: never. Default:

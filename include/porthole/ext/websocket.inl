@@ -6,6 +6,7 @@
 #include "porthole/ext/websocket_handshake.hpp"
 #include "porthole/server/server.hpp"
 
+#include <algorithm>
 #include <utility>
 
 PORTHOLE_NAMESPACE_BEGIN
@@ -23,6 +24,7 @@ struct WebSocketSettings {
     std::vector<std::string> protocols;
     SessionOptions session;
     bool has_queue_bound = false; ///< else the server's own counts
+    bool has_frame_bound = false; ///< else it goes by the size of messages
     bool has_compression = true;
 };
 
@@ -323,6 +325,7 @@ PORTHOLE_FN WebSocketRoute& WebSocketRoute::max_message_bytes(std::size_t bytes)
 
 PORTHOLE_FN WebSocketRoute& WebSocketRoute::max_frames(std::size_t frames) {
     edit().session.max_frames = frames;
+    edit().has_frame_bound = true;
     return *this;
 }
 
@@ -357,6 +360,26 @@ PORTHOLE_FN WebSocketRoute& WebSocketRoute::compression(bool is_wanted) {
     return *this;
 }
 
+namespace detail {
+
+/// What was not set follows from what was: who takes large messages may also echo them, and take
+/// them in pieces.
+inline SessionOptions session_options(const WebSocketSettings& settings, const Server& server) {
+    constexpr std::size_t bytes_for_a_frame = 64;
+    SessionOptions options = settings.session;
+    if (!settings.has_queue_bound) {
+        options.max_queue_bytes =
+            (std::max)(server.options().limits.max_queue_bytes, options.max_message_bytes);
+    }
+    if (!settings.has_frame_bound) {
+        options.max_frames =
+            (std::max)(options.max_frames, options.max_message_bytes / bytes_for_a_frame);
+    }
+    return options;
+}
+
+} // namespace detail
+
 PORTHOLE_FN void WebSocketRoute::operator()(const Request& request, Response& response) const {
     const detail::HandshakeFault fault = detail::check_handshake(request);
     if (fault.status != 0) {
@@ -379,10 +402,7 @@ PORTHOLE_FN void WebSocketRoute::operator()(const Request& request, Response& re
         response.fail(500, "A WebSocket is served by a server.");
         return;
     }
-    detail::SessionOptions options = settings_->session;
-    if (!settings_->has_queue_bound) {
-        options.max_queue_bytes = server->options().limits.max_queue_bytes;
-    }
+    const detail::SessionOptions options = detail::session_options(*settings_, *server);
     const auto peer = std::make_shared<detail::WebSocketPeer>(settings_, options, *server);
     const std::string_view protocol =
         detail::choose_protocol(request.fields(), settings_->protocols);

@@ -114,12 +114,13 @@ PORTHOLE_FN bool
 apply_mask(char* bytes, std::size_t size, const MaskKey& key, std::uint64_t offset) noexcept {
     constexpr std::uint64_t high_bits = 0x8080808080808080u;
     constexpr std::size_t count = 4;
-    char pattern[sizeof(std::uint64_t)];
-    for (std::size_t i = 0; i < sizeof pattern; ++i) {
-        pattern[i] = key[static_cast<std::size_t>((offset + i) % key.size())];
+    char pattern[sizeof(std::uint64_t) + sizeof(MaskKey)];
+    for (std::size_t i = 0; i < sizeof pattern; i += key.size()) {
+        std::memcpy(pattern + i, key.data(), key.size());
     }
+    const char* const here = pattern + offset % key.size();
     std::uint64_t mask = 0;
-    std::memcpy(&mask, pattern, sizeof mask);
+    std::memcpy(&mask, here, sizeof mask);
     std::uint64_t seen[count] = {};
     std::size_t at = 0;
     for (; size - at >= count * sizeof mask; at += count * sizeof mask) {
@@ -131,10 +132,18 @@ apply_mask(char* bytes, std::size_t size, const MaskKey& key, std::uint64_t offs
         }
         std::memcpy(bytes + at, words, sizeof words);
     }
-    std::uint64_t all = (seen[0] | seen[1] | seen[2] | seen[3]) & high_bits;
+    std::uint64_t all = seen[0] | seen[1] | seen[2] | seen[3];
+    for (; size - at >= sizeof mask; at += sizeof mask) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, bytes + at, sizeof word);
+        word ^= mask;
+        all |= word;
+        std::memcpy(bytes + at, &word, sizeof word);
+    }
+    all &= high_bits;
     for (std::size_t i = 0; at < size; ++at, ++i) {
-        const unsigned byte = static_cast<unsigned char>(bytes[at])
-                              ^ static_cast<unsigned char>(pattern[i % sizeof pattern]);
+        const unsigned byte =
+            static_cast<unsigned char>(bytes[at]) ^ static_cast<unsigned char>(here[i]);
         bytes[at] = static_cast<char>(byte);
         all |= byte & 0x80u;
     }

@@ -164,6 +164,8 @@ private:
     static constexpr std::size_t link_mark = 64 * 1024;
     /// ... and at most so much at once.
     static constexpr std::size_t link_slice = 256 * 1024;
+    /// Up to so much, a payload is copied behind its head before both are handed over.
+    static constexpr std::size_t joined_payload = 512;
     /// Memory that is kept while messages come, and given back after a while.
     static constexpr std::size_t kept_bytes = 4 * 1024;
     static constexpr Duration keep_time = std::chrono::seconds(2);

@@ -156,6 +156,12 @@ PORTHOLE_FN std::size_t WebSocketSession::hand_over(const OutFrame& frame) {
     if (frame.shared) {
         return hand_over(*frame.shared);
     }
+    if (frame.payload.size() <= joined_payload) { // one call of the link instead of two
+        char block[max_frame_head_size + joined_payload];
+        std::copy(frame.head.begin(), frame.head.end(), block);
+        std::copy(frame.payload.begin(), frame.payload.end(), block + frame.head.size());
+        return hand_over(std::string_view(block, frame.size()));
+    }
     const std::size_t given = hand_over(frame.head);
     return given < frame.head.size() ? given : given + hand_over(frame.payload);
 }
