@@ -17909,6 +17909,7 @@ private:
     BodySource::State pull_chunk(Buffer& out);
     void end_source();
     std::size_t write_some(std::size_t most);
+    std::size_t write_now(std::string_view bytes);
     void keep_unsent();
     void on_output_sent();
     void finish_answer();
@@ -17952,6 +17953,7 @@ private:
     bool unwanted_input_ = false;    ///< the poller reported input that is not read now
     bool is_reading_paused_ = false; ///< by an Upgrade
     bool is_in_turn_ = false;        ///< an Upgrade is being called in a turn of this connection
+    bool may_write_now_ = false;     ///< and has not written yet
     bool wants_wake_ = false;        ///< an Upgrade has asked for it
     bool close_when_sent_ = false;   ///< by an Upgrade
     bool peer_ended_ = false;
@@ -19297,9 +19299,9 @@ PORTHOLE_FN void Connection::drain_input(Readiness ready) {
 template <class Call>
 PORTHOLE_FN void Connection::call_owner(const Call& call) {
     const std::shared_ptr<Upgrade> owner = upgrade_; // a callback may close the connection
-    is_in_turn_ = true;
+    is_in_turn_ = may_write_now_ = true;
     call(*owner);
-    is_in_turn_ = false;
+    is_in_turn_ = may_write_now_ = false;
 }
 
 PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
@@ -20022,12 +20024,19 @@ PORTHOLE_FN std::size_t Connection::queued_bytes() const noexcept {
 }
 
 /// In a turn of its own it sends through the core's buffer, so that only what the peer does not
-/// take costs it memory.
+/// take costs it memory; what is large, and first, is not even copied there.
 PORTHOLE_FN bool Connection::send(std::string_view bytes) {
+    constexpr std::size_t least_at_once = 64 * 1024; // less is gathered with what comes behind it
     const std::size_t most = core_.limits().max_queue_bytes;
     if (phase_ != Phase::upgraded || close_when_sent_ || bytes.size() > most
         || queued_bytes() > most - bytes.size()) {
         return false;
+    }
+    if (may_write_now_ && bytes.size() >= least_at_once && !has_output()) {
+        bytes.remove_prefix(write_now(bytes));
+    }
+    if (bytes.empty()) {
+        return true;
     }
     if (is_in_turn_ && core_.out().append(bytes)) {
         return true;
@@ -20040,6 +20049,20 @@ PORTHOLE_FN bool Connection::send(std::string_view bytes) {
     }
     core_.make_ready(*this);
     return true;
+}
+
+/// One write in a turn, from where the bytes are. A failure is met again by the next one, outside
+/// of the owner's call.
+PORTHOLE_FN std::size_t Connection::write_now(std::string_view bytes) {
+    may_write_now_ = false;
+    const std::string_view slice = bytes.substr(0, core_.limits().max_write_bytes_per_turn);
+    const IoResult result = transport_->write(&slice, 1);
+    if (result.status != IoStatus::ok) {
+        return 0;
+    }
+    core_.count_out(result.bytes);
+    output_moved_ = true;
+    return result.bytes;
 }
 
 PORTHOLE_FN void Connection::wake() {

@@ -393,3 +393,68 @@ TEST_CASE("upgrade: who is woken in each frame keeps its place, however short th
         CHECK(owner->wakes >= frames * 2 / count);
     }
 }
+
+TEST_CASE("upgrade: what is large and first leaves from where it is, the rest in its order") {
+    constexpr std::size_t large = 100'000;
+    for (const std::size_t capacity : {std::size_t{1} << 20, std::size_t{10'000}}) {
+        CAPTURE(capacity);
+        WakeWorld world;
+        Peer peer(*world.server, capacity);
+        WakeWorld::open(peer, "/a");
+        std::size_t written_inside = 0;
+        const std::string first(large, '1');
+        const std::string second(large, '2');
+        world.a->when_data = [&](UpgradeLink& link) {
+            const std::size_t before = peer.counts->bytes_written;
+            CHECK(link.send(first));
+            written_inside = peer.counts->bytes_written - before;
+            CHECK(link.queued_bytes() == large - written_inside);
+            CHECK(link.send("middle"));
+            CHECK(link.send(second));
+            CHECK(link.queued_bytes() == 2 * large + 6 - written_inside);
+        };
+        peer.send("x");
+        for (int i = 0; i < 100; ++i) {
+            peer.tick();
+        }
+        CHECK(written_inside == (capacity < large ? capacity : large));
+        CHECK(peer.received == first + "middle" + second);
+        CHECK(world.a->link->queued_bytes() == 0);
+    }
+}
+
+TEST_CASE("upgrade: what is large waits behind what is queued, and outside of a turn") {
+    constexpr std::size_t large = 100'000;
+    WakeWorld world;
+    Peer peer(*world.server, 1 << 20);
+    WakeWorld::open(peer, "/a");
+    const std::string block(large, 'x');
+    world.a->when_data = [&](UpgradeLink& link) {
+        const std::size_t before = peer.counts->bytes_written;
+        CHECK(link.send("head"));
+        CHECK(link.send(block));
+        CHECK(peer.counts->bytes_written == before);
+    };
+    peer.send("x");
+    peer.tick(3);
+    const std::size_t before = peer.counts->bytes_written;
+    CHECK(world.a->link->send(block));
+    CHECK(peer.counts->bytes_written == before);
+    peer.tick(3);
+    CHECK(peer.received == "head" + block + block);
+}
+
+TEST_CASE("upgrade: a large message to a peer that is gone closes once, and outside of the call") {
+    WakeWorld world;
+    Peer peer(*world.server);
+    WakeWorld::open(peer, "/a");
+    world.a->when_data = [&](UpgradeLink& link) {
+        peer.end.reset();
+        link.send(std::string(100'000, 'x'));
+        CHECK(world.a->link != nullptr);
+    };
+    peer.send("x");
+    world.server->tick(1s);
+    world.server->tick(1s);
+    CHECK(world.a->link == nullptr);
+}

@@ -244,6 +244,7 @@ private:
     BodySource::State pull_chunk(Buffer& out);
     void end_source();
     std::size_t write_some(std::size_t most);
+    std::size_t write_now(std::string_view bytes);
     void keep_unsent();
     void on_output_sent();
     void finish_answer();
@@ -287,6 +288,7 @@ private:
     bool unwanted_input_ = false;    ///< the poller reported input that is not read now
     bool is_reading_paused_ = false; ///< by an Upgrade
     bool is_in_turn_ = false;        ///< an Upgrade is being called in a turn of this connection
+    bool may_write_now_ = false;     ///< and has not written yet
     bool wants_wake_ = false;        ///< an Upgrade has asked for it
     bool close_when_sent_ = false;   ///< by an Upgrade
     bool peer_ended_ = false;

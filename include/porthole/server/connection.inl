@@ -392,9 +392,9 @@ PORTHOLE_FN void Connection::drain_input(Readiness ready) {
 template <class Call>
 PORTHOLE_FN void Connection::call_owner(const Call& call) {
     const std::shared_ptr<Upgrade> owner = upgrade_; // a callback may close the connection
-    is_in_turn_ = true;
+    is_in_turn_ = may_write_now_ = true;
     call(*owner);
-    is_in_turn_ = false;
+    is_in_turn_ = may_write_now_ = false;
 }
 
 PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
