@@ -3746,6 +3746,8 @@ public:
     virtual void wake() = 0;
     /// The server's time, which stands still while the program does.
     virtual TimePoint now() const noexcept = 0;
+    /// False when the tick's budget is spent: what can wait had better wait for another turn.
+    virtual bool has_time() noexcept = 0;
     virtual std::string_view peer() const noexcept = 0;
 
 protected:
@@ -17845,6 +17847,7 @@ public:
     void set_deadline(TimePoint deadline) override;
     void wake() override;
     TimePoint now() const noexcept override;
+    bool has_time() noexcept override;
     std::string_view peer() const noexcept override { return peer_; }
 
 private:
@@ -20095,6 +20098,11 @@ PORTHOLE_FN void Connection::set_deadline(TimePoint deadline) {
     if (phase_ == Phase::upgraded) {
         update_deadline();
     }
+}
+
+PORTHOLE_FN bool Connection::has_time() noexcept {
+    core_.read_clock();
+    return !core_.is_out_of_time();
 }
 
 PORTHOLE_FN TimePoint Connection::now() const noexcept {
@@ -24953,6 +24961,9 @@ PORTHOLE_FN void WebSocketSession::deliver(std::string_view data) {
     --messages_left_;
     const Message message{data, is_text_};
     events_.handle_message(message);
+    if (link_ != nullptr && messages_left_ != 0 && !link_->has_time()) {
+        messages_left_ = 0; // the rest waits for the next turn
+    }
 }
 
 PORTHOLE_FN void WebSocketSession::handle_control(Opcode opcode, std::string_view payload) {
@@ -25131,9 +25142,11 @@ PORTHOLE_FN bool WebSocketSession::replace_waiting(const OutFrame& frame, std::s
 
 /// False when the message is not to be sent.
 PORTHOLE_FN bool WebSocketSession::make_room(std::size_t size) {
-    const auto fits = [this, size] {
-        const std::size_t cost = link_->queued_bytes() + (outbox_ ? outbox_->cost() : 0);
-        return cost <= options_.max_queue_bytes && size <= options_.max_queue_bytes - cost;
+    const auto has_room_beside = [most = options_.max_queue_bytes, size](std::size_t cost) {
+        return cost <= most && size <= most - cost;
+    };
+    const auto fits = [this, &has_room_beside] {
+        return has_room_beside(link_->queued_bytes() + (outbox_ ? outbox_->cost() : 0));
     };
     if (fits()) {
         return true;
@@ -25143,7 +25156,9 @@ PORTHOLE_FN bool WebSocketSession::make_room(std::size_t size) {
     case WebSocketPolicy::refuse:
     case WebSocketPolicy::coalesce: return false;
     case WebSocketPolicy::drop_oldest:
-        while (size <= options_.max_queue_bytes && outbox_ && outbox_->drop_oldest()) {
+        // What the link holds cannot be dropped; where there is no room beside it, nothing else is
+        // dropped in vain.
+        while (has_room_beside(link_->queued_bytes()) && outbox_ && outbox_->drop_oldest()) {
             if (fits()) {
                 return true;
             }
@@ -25527,6 +25542,7 @@ private:
     void set_deadline(TimePoint deadline) override { deadline_ = deadline; }
     void wake() override { wants_wake_ = true; }
     TimePoint now() const noexcept override { return clock_->now(); }
+    bool has_time() noexcept override { return true; }
     std::string_view peer() const noexcept override { return "server"; }
 
     // SessionEvents

@@ -84,7 +84,8 @@ const std::string violation = "close:1002 end:1002";
 } // namespace
 
 TEST_CASE("websocket rules: sizes of messages (Autobahn 1.1, 1.2)") {
-    const std::size_t sizes[] = {0, 1, 40, 125, 126, 127, 128, 65535, 65536, 69'999, 70'000};
+    const std::size_t sizes[] = {0,   1,   40,    125,   126,    127,   128,
+                                 512, 513, 65535, 65536, 69'999, 70'000};
     for (const std::size_t size : sizes) {
         const std::string payload(size, '*');
         const std::string echo = size > 40 ? "#" + std::to_string(size) : payload;

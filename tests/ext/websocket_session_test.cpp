@@ -74,6 +74,14 @@ TEST_CASE("websocket session: the oldest messages make room") {
     CHECK(sent.find("996x") == std::string::npos);
 }
 
+TEST_CASE("websocket session: nothing is dropped for a message that would not fit even then") {
+    const Clogged clogged(WebSocketPolicy::drop_oldest);
+    CHECK(clogged.send("kept"));
+    CHECK_FALSE(clogged.send(std::string(130'001, 'x')));
+    CHECK(clogged.send(std::string(129'000, 'y')));
+    CHECK(clogged.drained() == "binary:#70000 text:kept text:#129000 drain ");
+}
+
 TEST_CASE("websocket session: a newer message takes the place of a waiting one with its key") {
     const Clogged clogged(WebSocketPolicy::refuse);
     CHECK(clogged.send("a1", "a"));

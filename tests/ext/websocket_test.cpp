@@ -61,6 +61,29 @@ TEST_CASE("websocket: each broken rule has its code, one Close frame, and an end
     }
 }
 
+TEST_CASE("websocket: functions that take long end the turn, and no message is lost") {
+    constexpr int count = 20;
+    World world;
+    int heard = 0;
+    world.connect(world.route().on_message([&](WebSocket&, const Message&) {
+        ++heard;
+        world.clock.advance(400us);
+    }));
+    std::string bytes;
+    for (int i = 0; i < count; ++i) {
+        bytes += from_client(0x81, "x");
+    }
+    CHECK(world.client->send_raw(bytes));
+    world.client->pump();
+    for (int frame = 0; frame < count && heard < count; ++frame) {
+        const int before = heard;
+        world.server->tick(1ms);
+        CHECK(heard > before);
+        CHECK(heard - before <= 3);
+    }
+    CHECK(heard == count);
+}
+
 TEST_CASE("websocket: the bounds that were not set follow the size of messages") {
     constexpr std::size_t size = std::size_t{4} * 1024 * 1024;
     constexpr std::size_t most = size / 64;

@@ -107,6 +107,7 @@ public:
     void set_deadline(porthole::TimePoint new_deadline) override { deadline = new_deadline; }
     void wake() override { wants_wake = true; }
     porthole::TimePoint now() const noexcept override { return time; }
+    bool has_time() noexcept override { return true; }
     std::string_view peer() const noexcept override { return "fake"; }
 
     /// The peer takes everything.

@@ -8,6 +8,7 @@
 #include "porthole/ext/files_cache.hpp"
 #include "porthole/ext/files_path.hpp"
 #include "porthole/os/file.hpp"
+#include "porthole/server/mount.hpp"
 
 #include <chrono>
 #include <cstddef>

@@ -43,6 +43,7 @@ private:
     void set_deadline(TimePoint deadline) override { deadline_ = deadline; }
     void wake() override { wants_wake_ = true; }
     TimePoint now() const noexcept override { return clock_->now(); }
+    bool has_time() noexcept override { return true; }
     std::string_view peer() const noexcept override { return "server"; }
 
     // SessionEvents

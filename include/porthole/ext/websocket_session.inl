@@ -340,6 +340,9 @@ PORTHOLE_FN void WebSocketSession::deliver(std::string_view data) {
     --messages_left_;
     const Message message{data, is_text_};
     events_.handle_message(message);
+    if (link_ != nullptr && messages_left_ != 0 && !link_->has_time()) {
+        messages_left_ = 0; // the rest waits for the next turn
+    }
 }
 
 PORTHOLE_FN void WebSocketSession::handle_control(Opcode opcode, std::string_view payload) {

@@ -107,9 +107,11 @@ PORTHOLE_FN bool WebSocketSession::replace_waiting(const OutFrame& frame, std::s
 
 /// False when the message is not to be sent.
 PORTHOLE_FN bool WebSocketSession::make_room(std::size_t size) {
-    const auto fits = [this, size] {
-        const std::size_t cost = link_->queued_bytes() + (outbox_ ? outbox_->cost() : 0);
-        return cost <= options_.max_queue_bytes && size <= options_.max_queue_bytes - cost;
+    const auto has_room_beside = [most = options_.max_queue_bytes, size](std::size_t cost) {
+        return cost <= most && size <= most - cost;
+    };
+    const auto fits = [this, &has_room_beside] {
+        return has_room_beside(link_->queued_bytes() + (outbox_ ? outbox_->cost() : 0));
     };
     if (fits()) {
         return true;
@@ -119,7 +121,9 @@ PORTHOLE_FN bool WebSocketSession::make_room(std::size_t size) {
     case WebSocketPolicy::refuse:
     case WebSocketPolicy::coalesce: return false;
     case WebSocketPolicy::drop_oldest:
-        while (size <= options_.max_queue_bytes && outbox_ && outbox_->drop_oldest()) {
+        // What the link holds cannot be dropped; where there is no room beside it, nothing else is
+        // dropped in vain.
+        while (has_room_beside(link_->queued_bytes()) && outbox_ && outbox_->drop_oldest()) {
             if (fits()) {
                 return true;
             }

@@ -180,6 +180,7 @@ public:
     void set_deadline(TimePoint deadline) override;
     void wake() override;
     TimePoint now() const noexcept override;
+    bool has_time() noexcept override;
     std::string_view peer() const noexcept override { return peer_; }
 
 private:

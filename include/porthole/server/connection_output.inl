@@ -570,6 +570,11 @@ PORTHOLE_FN void Connection::set_deadline(TimePoint deadline) {
     }
 }
 
+PORTHOLE_FN bool Connection::has_time() noexcept {
+    core_.read_clock();
+    return !core_.is_out_of_time();
+}
+
 PORTHOLE_FN TimePoint Connection::now() const noexcept {
     return core_.now();
 }

@@ -34,6 +34,8 @@ public:
     virtual void wake() = 0;
     /// The server's time, which stands still while the program does.
     virtual TimePoint now() const noexcept = 0;
+    /// False when the tick's budget is spent: what can wait had better wait for another turn.
+    virtual bool has_time() noexcept = 0;
     virtual std::string_view peer() const noexcept = 0;
 
 protected:
