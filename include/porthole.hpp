@@ -99,6 +99,7 @@
 #endif
 #if PORTHOLE_WITH_CGI
 #include "porthole/http/cgi_head.hpp"
+#include "porthole/http/fastcgi_record.hpp"
 #endif
 
 // server: routes, connections, and the tick
@@ -151,6 +152,10 @@
 #include "porthole/ext/cgi_mount.hpp"
 #include "porthole/ext/cgi_run.hpp"
 #include "porthole/ext/cgi_spool.hpp"
+#include "porthole/ext/fastcgi.hpp"
+#include "porthole/ext/fastcgi_gate.hpp"
+#include "porthole/ext/fastcgi_mount.hpp"
+#include "porthole/ext/fastcgi_request.hpp"
 #endif
 
 #endif // PORTHOLE_HPP
@@ -227,6 +232,7 @@
 #endif
 #if PORTHOLE_WITH_CGI
 #include "porthole/http/cgi_head.inl"
+#include "porthole/http/fastcgi_record.inl"
 #endif
 
 #include "porthole/server/guard.inl"
@@ -289,6 +295,10 @@
 #include "porthole/ext/cgi_run_output.inl"
 #include "porthole/ext/cgi_run.inl"
 #include "porthole/ext/cgi.inl"
+#include "porthole/ext/fastcgi_gate.inl"
+#include "porthole/ext/fastcgi_request_output.inl"
+#include "porthole/ext/fastcgi_request.inl"
+#include "porthole/ext/fastcgi.inl"
 #endif
 
 // clang-format on

@@ -3170,6 +3170,121 @@ private:
 } // namespace detail
 
 PORTHOLE_NAMESPACE_END
+
+// porthole/http/fastcgi_record.hpp
+
+// How a web server talks to an application server: the records of FastCGI 1.0 for one request on a
+// connection, written and read, and the head of an SCGI request. Pure bytes; what comes from the
+// other side is read incrementally, handed on in pieces as it comes, and never trusted.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// FastCGI section 8.
+enum class FastCgiType : unsigned char {
+    begin_request = 1,
+    abort_request = 2,
+    end_request = 3,
+    params = 4,
+    input = 5,  ///< FCGI_STDIN
+    output = 6, ///< FCGI_STDOUT
+    errors = 7, ///< FCGI_STDERR
+    data = 8,
+    get_values = 9,
+    get_values_result = 10,
+    unknown_type = 11,
+};
+
+/// One request at a time and connection, so they all have the same number.
+inline constexpr std::uint16_t fastcgi_request_id = 1;
+inline constexpr std::size_t fastcgi_header_bytes = 8;
+/// What one record can carry.
+inline constexpr std::size_t max_fastcgi_content = 65535;
+
+/// Appends records of that type with all of `content`, in as many as it takes; an empty one when
+/// there is none, which ends a stream (FastCGI section 3.3).
+void append_fastcgi_records(FastCgiType type, std::string_view content, std::string& into);
+/// Appends what a request begins with: the role of a responder, and its parameters, whose stream is
+/// ended. `variables` are "NAME=value"; `keeps` asks to keep the connection open behind it.
+void append_fastcgi_head(const std::vector<std::string>& variables, bool keeps, std::string& into);
+
+/// Appends the head of an SCGI request, a netstring: CONTENT_LENGTH first, "0" when there is none
+/// among `variables`, then SCGI, then the others.
+void append_scgi_head(const std::vector<std::string>& variables, std::string& into);
+
+/// What is wrong with what an application server sends.
+enum class FastCgiFault : unsigned char {
+    none,
+    bad_version,      ///< the first byte of a record is not 1
+    wrong_id,         ///< of another request than the one that was sent
+    bad_type,         ///< not for this direction
+    bad_end,          ///< an FCGI_END_REQUEST that is no eight bytes
+    content_past_end, ///< output behind the end of its own stream
+};
+
+/// One sentence, for the log.
+std::string_view describe(FastCgiFault fault) noexcept;
+
+/// FastCGI section 5.5.
+enum class FastCgiOutcome : unsigned char {
+    complete = 0,
+    cannot_multiplex = 1,
+    overloaded = 2,
+    unknown_role = 3,
+    other = 4, ///< any number beyond
+};
+
+/// Reads what the answer to one request consists of.
+class FastCgiReader {
+public:
+    enum class Event : unsigned char {
+        need_more,
+        output, ///< `piece` goes to the client
+        errors, ///< `piece` goes to the log
+        end,    ///< the request is over; what follows would be nobody's
+        failed,
+    };
+    struct Result {
+        Event event = Event::need_more;
+        std::size_t consumed = 0; ///< of the bytes given, `piece` included
+        std::string_view piece;   ///< within the bytes given
+    };
+
+    /// Goes on with `bytes`, the next that have come, up to the first event. A piece has at most
+    /// `most` bytes, which is not 0. need_more has consumed them all.
+    Result read(std::string_view bytes, std::size_t most);
+
+    /// At the end.
+    FastCgiOutcome outcome() const noexcept { return outcome_; }
+    std::uint32_t app_status() const noexcept { return app_status_; }
+    /// When failed.
+    FastCgiFault fault() const noexcept { return fault_; }
+
+private:
+    enum class State : unsigned char { header, content, padding, end, failed };
+
+    Result fail(std::size_t consumed, FastCgiFault fault) noexcept;
+    FastCgiFault take_header() noexcept;
+    void take_end() noexcept;
+    void after_content() noexcept;
+
+    unsigned char bytes_[fastcgi_header_bytes]{}; ///< of a header, or of FCGI_END_REQUEST
+    std::size_t collected_ = 0;
+    std::size_t left_ = 0; ///< of the record's content
+    std::size_t padding_ = 0;
+    std::uint32_t app_status_ = 0;
+    State state_ = State::header;
+    FastCgiType type_ = FastCgiType::output;
+    FastCgiOutcome outcome_ = FastCgiOutcome::complete;
+    FastCgiFault fault_ = FastCgiFault::none;
+    bool is_ours_ = false; ///< else a record of management (FastCGI section 3.3), skipped
+    bool output_has_ended_ = false;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
 #endif
 
 // server: routes, connections, and the tick
@@ -6288,6 +6403,432 @@ private:
     std::vector<std::pair<std::string, std::string>> interpreters_;
     CgiVariables inherited_;
     std::string document_root_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/fastcgi.hpp
+
+// Application servers that run already, as one web page or many: FastCGI 1.0 (php-fpm and others)
+// and SCGI, over TCP or a unix socket. It is how CGI scales past one process to a request.
+//
+//     server.mount("/app", porthole::fastcgi("unix:/run/php/php-fpm.sock",
+//         porthole::FastCgiOptions{}.document_root("/srv/app/public")));
+//     server.mount("/tool", porthole::scgi("127.0.0.1:4000"));
+//
+// Everything runs inside tick(): connecting has a deadline, uploads go in as fast as the server
+// behind reads, and answers come out as fast as the client does.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+class Mount;
+
+namespace detail {
+
+/// What FastCgiOptions has collected.
+struct FastCgiSettings {
+    std::string document_root;
+    std::vector<std::string> extensions{".php"};
+    std::string index = "index.php";
+    CgiVariables variables;
+    std::chrono::milliseconds connect_timeout{5'000};
+    std::chrono::milliseconds timeout{30'000};
+    std::size_t max_connections = 8;
+    std::size_t max_waiting = 64;
+    std::size_t max_idle = 4;
+    std::size_t max_head_bytes = 16 * 1024;
+    std::size_t spool_memory_bytes = 64 * 1024;
+    std::uint64_t max_spool_bytes = std::uint64_t{1024} * 1024 * 1024;
+    std::uint64_t max_body_bytes = 0;
+    ChunkedUpload chunked = ChunkedUpload::spool;
+    bool keeps_connections = true;
+    bool passes_authorization = false;
+};
+
+} // namespace detail
+
+/// How an application server is spoken to. Setters return the options, for chaining.
+class FastCgiOptions {
+public:
+    /// The directory with the scripts, as the application server sees it; it need not be on this
+    /// machine. The path below the mount then names a script in it: SCRIPT_FILENAME. Without one,
+    /// the default, the application gets the whole path as PATH_INFO.
+    FastCgiOptions& document_root(std::string_view path) {
+        settings_.document_root = path;
+        return *this;
+    }
+    /// With a document root: the first part of the path that ends with one of these is the script,
+    /// and the rest is PATH_INFO; other paths are 404. ".php" by default.
+    FastCgiOptions& extensions(std::vector<std::string> names) {
+        settings_.extensions = std::move(names);
+        return *this;
+    }
+    /// With a document root: the script for a path that ends in '/'; "index.php" by default.
+    FastCgiOptions& index(std::string_view name) {
+        settings_.index = name;
+        return *this;
+    }
+    /// One more variable for every request; beats those of the request. SCRIPT_FILENAME given here
+    /// names one script for all paths.
+    FastCgiOptions& variable(std::string_view name, std::string_view value) {
+        settings_.variables.emplace_back(name, value);
+        return *this;
+    }
+    /// For how long connecting may take; past it: 504.
+    FastCgiOptions& connect_timeout(std::chrono::milliseconds time) {
+        settings_.connect_timeout = time;
+        return *this;
+    }
+    /// For how long the server behind may neither send nor read: then the answer is 504 or, when it
+    /// has begun, broken off. Also how long a request waits for its turn, before 503.
+    FastCgiOptions& timeout(std::chrono::milliseconds time) {
+        settings_.timeout = time;
+        return *this;
+    }
+    /// Requests that are with the server behind at the same time, each on its own connection.
+    FastCgiOptions& max_connections(std::size_t count) {
+        settings_.max_connections = count == 0 ? 1 : count;
+        return *this;
+    }
+    /// Requests that wait for their turn; one more is 503 with Retry-After.
+    FastCgiOptions& max_waiting(std::size_t count) {
+        settings_.max_waiting = count;
+        return *this;
+    }
+    /// Asks to keep connections, of which that many may be idle; 0 makes a new one for each
+    /// request. SCGI has no such thing.
+    FastCgiOptions& max_idle(std::size_t count) {
+        settings_.max_idle = count;
+        settings_.keeps_connections = count != 0;
+        return *this;
+    }
+    /// Of what comes before the content. Past it: 502.
+    FastCgiOptions& max_head_bytes(std::size_t bytes) {
+        settings_.max_head_bytes = bytes;
+        return *this;
+    }
+    /// SCGI cannot do without a length, so it spools where this says `stream`.
+    FastCgiOptions& chunked_upload(ChunkedUpload what) {
+        settings_.chunked = what;
+        return *this;
+    }
+    /// What a spooled upload takes of memory, and of memory and disk together; past that: 413.
+    FastCgiOptions& spool(std::size_t memory_bytes, std::uint64_t max_bytes) {
+        settings_.spool_memory_bytes = memory_bytes;
+        settings_.max_spool_bytes = max_bytes;
+        return *this;
+    }
+    /// Of an upload; past it: 413. 0, the default, is Limits::max_streamed_body_bytes.
+    FastCgiOptions& max_body_bytes(std::uint64_t bytes) {
+        settings_.max_body_bytes = bytes;
+        return *this;
+    }
+    /// Gives HTTP_AUTHORIZATION on. Off by default: it may be this server's own token.
+    FastCgiOptions& authorization(bool is_on = true) {
+        settings_.passes_authorization = is_on;
+        return *this;
+    }
+
+    const detail::FastCgiSettings& settings() const noexcept { return settings_; }
+
+private:
+    detail::FastCgiSettings settings_;
+};
+
+/// Hands requests to the FastCGI server at `address`: "unix:/path" or "host:port". mount() looks a
+/// name up once, and returns an error for an address that is none; that nobody listens there yet is
+/// no error but a 502, later.
+std::unique_ptr<Mount> fastcgi(std::string_view address, FastCgiOptions options = {});
+
+/// The same for SCGI.
+std::unique_ptr<Mount> scgi(std::string_view address, FastCgiOptions options = {});
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/fastcgi_gate.hpp
+
+// How many requests of one mount are with the application server at the same time, who waits for a
+// place, which connections are idle and open for the next one, and the beat by which all of them
+// are looked after. It goes with its mount, and no connection outlives it.
+
+#include <deque>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class FastCgiRequest;
+
+class FastCgiGate : public std::enable_shared_from_this<FastCgiGate> {
+public:
+    FastCgiGate(std::string address, bool is_scgi, FastCgiSettings settings);
+
+    /// Looks the address up. An error when it is none.
+    Error attach(Server& server);
+    void close() noexcept;
+
+    /// False when one more request would be one too many.
+    bool has_room() const noexcept;
+    /// Begins, or lets it wait for its turn.
+    void enter(const std::shared_ptr<FastCgiRequest>& request);
+    /// It needs no place any more, or will never need one.
+    void leave(const FastCgiRequest& request);
+
+    /// A connection that was kept and is still open; not open when there is none.
+    Socket take_idle();
+    void keep(Socket socket);
+    std::size_t idle_count() const noexcept { return idle_.size(); }
+
+    Server* server() const noexcept { return server_; }
+    const TaskPoster& poster() const noexcept { return poster_; }
+    const FastCgiSettings& settings() const noexcept { return settings_; }
+    bool is_scgi() const noexcept { return is_scgi_; }
+    const std::string& address() const noexcept { return address_; }
+    const std::vector<Endpoint>& endpoints() const noexcept { return endpoints_; }
+    void log(LogLevel level, LogId id, std::string_view sentence, std::string_view peer) const;
+
+    /// Uploads that are spooled count as waiting: each may take disk.
+    void begin_spooling() noexcept { ++spooling_; }
+    void end_spooling() noexcept { --spooling_; }
+
+private:
+    struct Idle {
+        Socket socket;
+        WatchHandle watch; ///< goes before its socket does
+        Duration age{};
+    };
+
+    Error find_endpoints();
+    void start(const std::shared_ptr<FastCgiRequest>& request);
+    void start_next();
+    void note_free_place();
+    void drop_idle(NativeHandle handle);
+    void arm();
+    void on_beat(Duration passed);
+    TimePoint now() const noexcept;
+
+    std::string address_;
+    bool is_scgi_;
+    FastCgiSettings settings_;
+    std::vector<Endpoint> endpoints_;
+    Server* server_ = nullptr; ///< null once it is closed
+    TaskPoster poster_;
+    std::vector<std::shared_ptr<FastCgiRequest>> running_;
+    std::deque<std::shared_ptr<FastCgiRequest>> waiting_;
+    std::vector<Idle> idle_; ///< the youngest at the end
+    std::size_t spooling_ = 0;
+    TimerHandle beat_;
+    TimePoint last_beat_{};
+    bool is_posted_ = false;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/fastcgi_mount.hpp
+
+// From a request below a mount to what an application server is asked: which part of the path names
+// the script, and which variables go with it.
+
+// porthole/ext/fastcgi_request.hpp
+
+// One request that an application server answers, from its place in the queue to the end of its
+// connection, or to that connection's place among the idle ones. The upload goes in and the answer
+// comes out at the same time; what one side cannot take stays where it is: in the client's socket
+// or in the application server's.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class FastCgiGate;
+
+/// What is to be asked, and what has to be known of its request.
+struct FastCgiOrder {
+    std::vector<std::string> variables; ///< "NAME=value"
+    std::string peer;
+    bool is_head = false;
+    bool has_content = false;
+    bool is_spooled = false; ///< to be sent when the content is complete
+};
+
+class FastCgiRequest : public std::enable_shared_from_this<FastCgiRequest> {
+public:
+    FastCgiRequest(std::shared_ptr<FastCgiGate> gate, FastCgiOrder order, Reply reply);
+    FastCgiRequest(const FastCgiRequest&) = delete;
+    FastCgiRequest& operator=(const FastCgiRequest&) = delete;
+    ~FastCgiRequest();
+
+    // The request's content. It is dropped once nobody reads it any more.
+    void set_flow(BodyFlow flow) { flow_ = std::move(flow); }
+    void on_content(std::string_view piece);
+    void on_content_end();
+    /// The client has gone, or the request was refused after all.
+    void on_content_abort();
+
+    // By the gate.
+    void start();
+    void on_beat(Duration passed);
+    /// The mount goes.
+    void shut() noexcept;
+
+    // By the source of the answer.
+    BodySource::Piece pull(char* into, std::size_t capacity);
+    void set_waker(std::function<void()> waker) { waker_ = std::move(waker); }
+    void on_source_gone();
+
+private:
+    enum class Stage : unsigned char {
+        waiting,    ///< for content that is spooled, or for a place
+        connecting, ///< to the application server
+        head,       ///< the request is on its way, and the head of the answer is not complete
+        peek,       ///< it has no Content-Type: is there content?
+        content,    ///< the answer has begun
+        ending,     ///< the answer is complete, and the connection may be of further use
+        over,
+    };
+    /// What the connection has to say next.
+    enum class News : unsigned char {
+        nothing, ///< until more has come
+        output,
+        end,
+        broken, ///< `fault_` says why
+    };
+
+    void begin_connecting();
+    void look_at_connector(TimePoint now);
+    void fail_connecting();
+    void begin_exchange(Socket socket, bool is_reused);
+    void update_watch();
+    bool watch(NativeHandle handle, Interest interest, void (FastCgiRequest::*callback)(Readiness));
+    void on_connect_ready(Readiness readiness);
+    void on_ready(Readiness readiness);
+
+    bool has_more_to_send() const noexcept;
+    void feed();
+    bool refill();
+    void queue_content(std::string_view bytes);
+    void pause(bool is_paused);
+    void drop_input();
+    void drop_content(std::size_t bytes);
+
+    bool receive();
+    News next(std::size_t most, std::string_view& piece);
+    News after_end();
+    bool is_stale() const noexcept;
+    void begin_again();
+    void on_head_input();
+    void take_output(std::string_view piece);
+    void take_head();
+    void answer(bool has_content);
+    void fail_head(CgiFault fault);
+    void fail_exchange();
+    void on_ending_input();
+    void drain();
+    bool is_reusable() const noexcept;
+    std::size_t bounded(std::size_t capacity) const noexcept;
+    void complete();
+
+    bool check_time(Duration passed);
+    void end_spooling() noexcept;
+    void give_up(int status, std::string_view why);
+    void abandon();
+    void end_connection(bool keeps_it);
+    void log(LogLevel level, LogId id, std::string_view text) const;
+
+    std::shared_ptr<FastCgiGate> gate_;
+    FastCgiOrder order_;
+    Reply reply_;
+    BodyFlow flow_;
+    Connector connector_;
+    Socket socket_;
+    WatchHandle watch_; ///< of the connector's socket, and then of ours
+    Interest watched_;
+    std::string request_; ///< what goes before the content
+    std::size_t request_sent_ = 0;
+    CgiSpool spool_;
+    std::string pending_; ///< of the content, framed, on its way
+    std::size_t pending_sent_ = 0;
+    std::string input_; ///< what has been received
+    std::size_t input_taken_ = 0;
+    FastCgiReader reader_;
+    std::string head_; ///< as long as it is looked at, it stays where it is
+    std::string rest_; ///< content that was read together with the head
+    std::size_t rest_taken_ = 0;
+    CgiHeadParser parser_;
+    std::optional<std::uint64_t> promised_; ///< by the answer's Content-Length
+    std::uint64_t given_ = 0;
+    LogLines lines_;
+    std::function<void()> waker_;
+    std::string fault_;
+    Duration quiet_{}; ///< since something has moved
+    Duration connecting_for_{};
+    Duration ending_for_{};
+    std::uint64_t dropped_ = 0; ///< bytes of content that nobody wanted
+    std::size_t ending_bytes_ = 0;
+    Stage stage_ = Stage::waiting;
+    bool is_spooling_ = false;
+    bool is_active_ = false; ///< since the last beat
+    bool is_reused_ = false; ///< the connection has served another request
+    bool has_received_ = false;
+    bool has_sent_content_ = false;
+    bool content_has_ended_ = false;
+    bool input_is_closed_ = false; ///< the end of the content is queued
+    bool drops_input_ = false;
+    bool is_paused_ = false;
+    bool peer_has_ended_ = false; ///< the application server has closed its side
+    bool output_has_ended_ = false;
+    bool source_waits_ = false;
+    bool source_has_ended_ = false;
+    bool is_broken_ = false; ///< the answer cannot be completed
+};
+
+/// The content of an application server's answer.
+class FastCgiSource final : public BodySource {
+public:
+    FastCgiSource(
+        std::shared_ptr<FastCgiRequest> request, std::optional<std::uint64_t> size) noexcept
+        : request_(std::move(request)), size_(size) {}
+    ~FastCgiSource() override;
+    std::optional<std::uint64_t> size() const override { return size_; }
+    Piece pull(char* into, std::size_t capacity) override { return request_->pull(into, capacity); }
+    void set_waker(std::function<void()> waker) override { request_->set_waker(std::move(waker)); }
+
+private:
+    std::shared_ptr<FastCgiRequest> request_;
+    std::optional<std::uint64_t> size_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Where the script's part of a path ends: behind the first part that has one of these endings and
+/// something before it; npos when there is none.
+std::size_t
+find_script_end(std::string_view path, const std::vector<std::string>& extensions) noexcept;
+
+class FastCgiMount final : public Mount {
+public:
+    FastCgiMount(std::string_view address, bool is_scgi, FastCgiSettings settings);
+    ~FastCgiMount() override;
+    Error attach(Server& server) override;
+    void handle(const Request& request, Response& response) override;
+    bool takes_streams() const noexcept override { return true; }
+    BodySink receive(const Request& request, Response& response) override;
+
+private:
+    bool make_order(const Request& request, Response& response, FastCgiOrder& order) const;
+
+    std::shared_ptr<FastCgiGate> gate_;
+    PathRules rules_;
 };
 
 } // namespace detail
@@ -16607,6 +17148,237 @@ PORTHOLE_FN CgiFault CgiHeadParser::decide() noexcept {
     }
     head_.answer = CgiAnswer::client_redirect;
     return CgiFault::none;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/http/fastcgi_record.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline constexpr unsigned fastcgi_byte_bits = 8;
+inline constexpr unsigned char fastcgi_version = 1;
+
+inline char fastcgi_byte(std::size_t value, unsigned index) noexcept {
+    return static_cast<char>(value >> (fastcgi_byte_bits * index) & 0xffu);
+}
+
+inline void append_fastcgi_record(FastCgiType type, std::string_view content, std::string& into) {
+    const char header[fastcgi_header_bytes] = {
+        static_cast<char>(fastcgi_version),
+        static_cast<char>(type),
+        fastcgi_byte(fastcgi_request_id, 1),
+        fastcgi_byte(fastcgi_request_id, 0),
+        fastcgi_byte(content.size(), 1),
+        fastcgi_byte(content.size(), 0),
+        0, // no padding
+        0,
+    };
+    into.append(header, fastcgi_header_bytes).append(content);
+}
+
+PORTHOLE_FN void
+append_fastcgi_records(FastCgiType type, std::string_view content, std::string& into) {
+    do {
+        const std::string_view part = content.substr(0, max_fastcgi_content);
+        append_fastcgi_record(type, part, into);
+        content.remove_prefix(part.size());
+    } while (!content.empty());
+}
+
+/// FastCGI section 3.4: one byte up to 127, else four with the highest bit set.
+inline void append_fastcgi_length(std::size_t length, std::string& into) {
+    constexpr std::size_t most_in_one = 127;
+    constexpr unsigned char is_long = 0x80;
+    if (length <= most_in_one) {
+        into += static_cast<char>(length);
+        return;
+    }
+    into += static_cast<char>(static_cast<unsigned char>(fastcgi_byte(length, 3)) | is_long);
+    for (const unsigned index : {2u, 1u, 0u}) {
+        into += fastcgi_byte(length, index);
+    }
+}
+
+PORTHOLE_FN void
+append_fastcgi_head(const std::vector<std::string>& variables, bool keeps, std::string& into) {
+    // Section 5.1: the role of a responder is 1, and bit 0 of the flags is FCGI_KEEP_CONN.
+    const char begin[fastcgi_header_bytes] = {0, 1, keeps ? '\1' : '\0', 0, 0, 0, 0, 0};
+    append_fastcgi_record(
+        FastCgiType::begin_request, std::string_view(begin, fastcgi_header_bytes), into);
+    std::string pairs;
+    for (const std::string& variable : variables) {
+        const std::size_t name_size = (std::min)(variable.find('='), variable.size());
+        const std::size_t value_at = (std::min)(name_size + 1, variable.size());
+        append_fastcgi_length(name_size, pairs);
+        append_fastcgi_length(variable.size() - value_at, pairs);
+        pairs.append(variable, 0, name_size).append(variable, value_at);
+    }
+    if (!pairs.empty()) {
+        append_fastcgi_records(FastCgiType::params, pairs, into);
+    }
+    append_fastcgi_record(FastCgiType::params, {}, into);
+}
+
+PORTHOLE_FN void append_scgi_head(const std::vector<std::string>& variables, std::string& into) {
+    constexpr std::string_view length = "CONTENT_LENGTH=";
+    const auto is_length = [length](const std::string& variable) {
+        return variable.compare(0, length.size(), length) == 0;
+    };
+    std::string pairs("CONTENT_LENGTH");
+    const auto found = std::find_if(variables.begin(), variables.end(), is_length);
+    pairs += '\0';
+    pairs += found != variables.end() ? found->substr(length.size()) : "0";
+    pairs += '\0';
+    pairs.append("SCGI").append(1, '\0').append("1").append(1, '\0');
+    for (const std::string& variable : variables) {
+        const std::size_t name_size = variable.find('=');
+        if (!is_length(variable) && name_size != std::string::npos) {
+            pairs.append(variable, 0, name_size).append(1, '\0');
+            pairs.append(variable, name_size + 1).append(1, '\0');
+        }
+    }
+    into.append(std::to_string(pairs.size())).append(":").append(pairs).append(",");
+}
+
+PORTHOLE_FN std::string_view describe(FastCgiFault fault) noexcept {
+    switch (fault) {
+    case FastCgiFault::none: return "nothing is wrong";
+    case FastCgiFault::bad_version: return "a record is not of FastCGI version 1";
+    case FastCgiFault::wrong_id: return "a record belongs to a request that was never sent";
+    case FastCgiFault::bad_type: return "a record has a type that is not for a web server";
+    case FastCgiFault::bad_end: return "the record that ends the request has a wrong size";
+    case FastCgiFault::content_past_end: return "output came behind the end of the output";
+    }
+    return "unknown";
+}
+
+PORTHOLE_FN FastCgiReader::Result
+FastCgiReader::fail(std::size_t consumed, FastCgiFault fault) noexcept {
+    state_ = State::failed;
+    fault_ = fault;
+    return {Event::failed, consumed, {}};
+}
+
+PORTHOLE_FN FastCgiFault FastCgiReader::take_header() noexcept {
+    const auto two_bytes = [this](std::size_t at) {
+        return static_cast<std::size_t>(bytes_[at]) << fastcgi_byte_bits | bytes_[at + 1];
+    };
+    constexpr std::size_t id_at = 2;
+    constexpr std::size_t length_at = 4;
+    constexpr std::size_t padding_at = 6;
+    if (bytes_[0] != fastcgi_version) {
+        return FastCgiFault::bad_version;
+    }
+    type_ = static_cast<FastCgiType>(bytes_[1]);
+    left_ = two_bytes(length_at);
+    padding_ = bytes_[padding_at];
+    is_ours_ = two_bytes(id_at) != 0;
+    collected_ = 0;
+    state_ = State::content;
+    if (!is_ours_) {
+        const bool is_management =
+            type_ == FastCgiType::get_values_result || type_ == FastCgiType::unknown_type;
+        return is_management ? FastCgiFault::none : FastCgiFault::bad_type;
+    }
+    if (two_bytes(id_at) != fastcgi_request_id) {
+        return FastCgiFault::wrong_id;
+    }
+    if (type_ == FastCgiType::end_request) {
+        return left_ == fastcgi_header_bytes ? FastCgiFault::none : FastCgiFault::bad_end;
+    }
+    if (type_ != FastCgiType::output && type_ != FastCgiType::errors) {
+        return FastCgiFault::bad_type;
+    }
+    if (type_ == FastCgiType::output) {
+        if (output_has_ended_ && left_ != 0) {
+            return FastCgiFault::content_past_end;
+        }
+        output_has_ended_ = left_ == 0;
+    }
+    return FastCgiFault::none;
+}
+
+PORTHOLE_FN void FastCgiReader::take_end() noexcept {
+    constexpr std::size_t status_bytes = 4;
+    for (std::size_t i = 0; i < status_bytes; ++i) {
+        app_status_ = app_status_ << fastcgi_byte_bits | bytes_[i];
+    }
+    const unsigned char outcome = bytes_[status_bytes];
+    const auto most = static_cast<unsigned char>(FastCgiOutcome::other);
+    outcome_ = static_cast<FastCgiOutcome>((std::min)(outcome, most));
+}
+
+PORTHOLE_FN void FastCgiReader::after_content() noexcept {
+    if (left_ == 0) {
+        const bool is_end = is_ours_ && type_ == FastCgiType::end_request;
+        state_ = padding_ != 0 ? State::padding : is_end ? State::end : State::header;
+    }
+}
+
+PORTHOLE_FN FastCgiReader::Result FastCgiReader::read(std::string_view bytes, std::size_t most) {
+    std::size_t at = 0;
+    const auto collect = [&] {
+        while (at < bytes.size() && collected_ < fastcgi_header_bytes) {
+            bytes_[collected_++] = static_cast<unsigned char>(bytes[at++]);
+        }
+    };
+    for (;;) {
+        const std::size_t rest = bytes.size() - at;
+        switch (state_) {
+        case State::failed: return {Event::failed, at, {}};
+        case State::end: return {Event::end, at, {}};
+        case State::header:
+            collect();
+            if (collected_ < fastcgi_header_bytes) {
+                return {Event::need_more, at, {}};
+            }
+            if (const FastCgiFault fault = take_header(); fault != FastCgiFault::none) {
+                return fail(at, fault);
+            }
+            after_content();
+            break;
+        case State::content: {
+            if (rest == 0) {
+                return {Event::need_more, at, {}};
+            }
+            if (is_ours_ && type_ == FastCgiType::end_request) {
+                const std::size_t before = at;
+                collect();
+                left_ -= at - before;
+                if (left_ == 0) {
+                    take_end();
+                    after_content();
+                }
+                break;
+            }
+            const std::string_view piece =
+                bytes.substr(at, (std::min)({rest, left_, is_ours_ ? most : left_}));
+            at += piece.size();
+            left_ -= piece.size();
+            after_content();
+            if (is_ours_) {
+                return {type_ == FastCgiType::output ? Event::output : Event::errors, at, piece};
+            }
+            break;
+        }
+        case State::padding: {
+            const std::size_t skipped = (std::min)(rest, padding_);
+            at += skipped;
+            padding_ -= skipped;
+            if (padding_ != 0) {
+                return {Event::need_more, at, {}};
+            }
+            left_ = 0;
+            after_content();
+            break;
+        }
+        }
+    }
 }
 
 } // namespace detail
@@ -29422,6 +30194,1179 @@ cgi_program(std::string_view program, CgiVariables variables, CgiOptions options
     detail::CgiSettings settings = options.settings();
     settings.variables.insert(settings.variables.end(), variables.begin(), variables.end());
     return std::make_unique<detail::CgiMount>(std::string_view(), program, std::move(settings));
+}
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/fastcgi_gate.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN
+FastCgiGate::FastCgiGate(std::string address, bool is_scgi, FastCgiSettings settings)
+    : address_(std::move(address)), is_scgi_(is_scgi), settings_(std::move(settings)) {
+    settings_.keeps_connections = settings_.keeps_connections && !is_scgi_;
+}
+
+PORTHOLE_FN Error FastCgiGate::find_endpoints() {
+    constexpr std::string_view local_prefix = "unix:";
+    const std::string_view address(address_);
+    if (address.substr(0, local_prefix.size()) == local_prefix) {
+        if (address.size() == local_prefix.size()) {
+            return Error(ErrorCode::bad_path, "mount", address_, "name the path of its socket");
+        }
+        endpoints_ = {Endpoint::local(address.substr(local_prefix.size()))};
+        return {};
+    }
+    Authority authority;
+    if (!parse_authority(address, authority) || !authority.has_port || authority.port == 0) {
+        return Error(
+            ErrorCode::bad_port, "mount", address_,
+            "an application server's address is \"unix:/path\" or \"host:port\"");
+    }
+    std::string_view host = authority.host;
+    if (host.size() > 2 && host.front() == '[') {
+        host = host.substr(1, host.size() - 2);
+    }
+    return resolve(host, authority.port, ResolveOptions{}, endpoints_);
+}
+
+PORTHOLE_FN Error FastCgiGate::attach(Server& server) {
+    if (Error error = find_endpoints()) {
+        return error;
+    }
+    server_ = &server;
+    poster_ = server.poster();
+    return {};
+}
+
+PORTHOLE_FN void
+FastCgiGate::log(LogLevel level, LogId id, std::string_view sentence, std::string_view peer) const {
+    if (server_ == nullptr || !server_->options().log) {
+        return;
+    }
+    PORTHOLE_TRY {
+        server_->options().log(LogEvent{level, id, sentence, peer});
+    }
+    PORTHOLE_CATCH_ALL {} // a sink that fails is no reason to drop anybody
+}
+
+PORTHOLE_FN bool FastCgiGate::has_room() const noexcept {
+    return running_.size() + waiting_.size() + spooling_
+           < settings_.max_connections + settings_.max_waiting;
+}
+
+PORTHOLE_FN void FastCgiGate::enter(const std::shared_ptr<FastCgiRequest>& request) {
+    arm();
+    if (waiting_.empty() && running_.size() < settings_.max_connections) {
+        start(request);
+    } else {
+        waiting_.push_back(request);
+    }
+}
+
+PORTHOLE_FN void FastCgiGate::start(const std::shared_ptr<FastCgiRequest>& request) {
+    running_.push_back(request);
+    request->start();
+}
+
+PORTHOLE_FN void FastCgiGate::leave(const FastCgiRequest& request) {
+    const auto is_it = [&request](const std::shared_ptr<FastCgiRequest>& other) {
+        return other.get() == &request;
+    };
+    running_.erase(std::remove_if(running_.begin(), running_.end(), is_it), running_.end());
+    waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), is_it), waiting_.end());
+    note_free_place();
+}
+
+/// Beginning with the next one is a unit of work of its own.
+PORTHOLE_FN void FastCgiGate::note_free_place() {
+    if (waiting_.empty() || is_posted_ || server_ == nullptr) {
+        return;
+    }
+    is_posted_ = true;
+    poster_.post([self = weak_from_this()] {
+        if (const std::shared_ptr<FastCgiGate> gate = self.lock()) {
+            gate->is_posted_ = false;
+            gate->start_next();
+        }
+    });
+}
+
+PORTHOLE_FN void FastCgiGate::start_next() {
+    if (server_ == nullptr || waiting_.empty() || running_.size() >= settings_.max_connections) {
+        return;
+    }
+    const std::shared_ptr<FastCgiRequest> request = std::move(waiting_.front());
+    waiting_.pop_front();
+    start(request);
+    note_free_place();
+}
+
+/// The youngest first, so that the others get old and go. One that can be read has been closed, or
+/// says something that nobody has asked for: it is of no use either way.
+PORTHOLE_FN Socket FastCgiGate::take_idle() {
+    while (!idle_.empty()) {
+        Idle idle = std::move(idle_.back());
+        idle_.pop_back();
+        idle.watch.stop();
+        char byte = 0;
+        if (idle.socket.receive(&byte, 1).status == IoStatus::would_block) {
+            return std::move(idle.socket);
+        }
+    }
+    return {};
+}
+
+PORTHOLE_FN void FastCgiGate::keep(Socket socket) {
+    if (server_ == nullptr || idle_.size() >= settings_.max_idle) {
+        return;
+    }
+    Idle idle;
+    const NativeHandle handle = socket.handle();
+    const auto on_ready = [self = weak_from_this(), handle](Readiness) {
+        if (const std::shared_ptr<FastCgiGate> gate = self.lock()) {
+            gate->drop_idle(handle);
+        }
+    };
+    if (server_->watch(handle, Interest{true, false}, on_ready, idle.watch)) {
+        return;
+    }
+    idle.socket = std::move(socket);
+    idle_.push_back(std::move(idle));
+    arm();
+}
+
+PORTHOLE_FN void FastCgiGate::drop_idle(NativeHandle handle) {
+    for (std::size_t i = 0; i < idle_.size(); ++i) {
+        if (idle_[i].socket.handle() == handle) {
+            idle_[i].watch.stop();
+            idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(i));
+            return;
+        }
+    }
+}
+
+PORTHOLE_FN void FastCgiGate::arm() {
+    constexpr std::chrono::milliseconds usual{250};
+    constexpr std::chrono::milliseconds least{1};
+    constexpr int beats_in_timeout = 8;
+    if (beat_.is_pending() || server_ == nullptr) {
+        return;
+    }
+    const auto shortest = (std::min)(settings_.timeout, settings_.connect_timeout);
+    const auto beat = (std::max)(least, (std::min)(usual, shortest / beats_in_timeout));
+    last_beat_ = now();
+    beat_ = server_->call_after(beat, [self = weak_from_this(), beat] {
+        const std::shared_ptr<FastCgiGate> gate = self.lock();
+        if (gate && gate->server_ != nullptr) {
+            // A frame that took long, or a breakpoint, is not the fault of those behind.
+            const Duration longest = beat + gate->server_->options().limits.max_tick_gap;
+            gate->on_beat((std::min)(gate->now() - gate->last_beat_, longest));
+            if (!gate->running_.empty() || !gate->waiting_.empty() || !gate->idle_.empty()) {
+                gate->arm();
+            }
+        }
+    });
+}
+
+PORTHOLE_FN TimePoint FastCgiGate::now() const noexcept {
+    Clock* const clock = server_->options().clock;
+    return clock != nullptr ? clock->now() : SystemClock().now();
+}
+
+PORTHOLE_FN void FastCgiGate::on_beat(Duration passed) {
+    constexpr std::chrono::seconds most_idle{60};
+    std::vector<std::shared_ptr<FastCgiRequest>> all(running_);
+    all.insert(all.end(), waiting_.begin(), waiting_.end());
+    for (const std::shared_ptr<FastCgiRequest>& request : all) {
+        request->on_beat(passed);
+    }
+    for (std::size_t i = idle_.size(); i-- > 0;) {
+        idle_[i].age += passed;
+        if (idle_[i].age > most_idle) {
+            drop_idle(idle_[i].socket.handle());
+        }
+    }
+    note_free_place();
+}
+
+PORTHOLE_FN void FastCgiGate::close() noexcept {
+    server_ = nullptr;
+    beat_.cancel();
+    const std::vector<std::shared_ptr<FastCgiRequest>> running = std::move(running_);
+    const std::deque<std::shared_ptr<FastCgiRequest>> waiting = std::move(waiting_);
+    running_.clear();
+    waiting_.clear();
+    for (Idle& idle : idle_) {
+        idle.watch.stop();
+    }
+    idle_.clear();
+    for (const std::shared_ptr<FastCgiRequest>& request : running) {
+        request->shut();
+    }
+    for (const std::shared_ptr<FastCgiRequest>& request : waiting) {
+        request->shut();
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/fastcgi_request_output.inl
+
+// What an application server sends: the head, which becomes the head of the answer; the content,
+// which is read when the client has room for it; and what goes to the log.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// False when nothing has come. What came before has been taken.
+PORTHOLE_FN bool FastCgiRequest::receive() {
+    constexpr std::size_t piece = 32 * 1024;
+    if (peer_has_ended_) {
+        return true;
+    }
+    input_.resize(piece);
+    const IoResult result = socket_.receive(&input_[0], piece);
+    input_.resize(result.bytes);
+    input_taken_ = 0;
+    if (result.status == IoStatus::would_block) {
+        return false;
+    }
+    is_active_ = true;
+    if (result.status == IoStatus::ok) {
+        has_received_ = true;
+        return true;
+    }
+    peer_has_ended_ = true;
+    if (result.status == IoStatus::failed) {
+        fault_ = "the connection broke: " + system_text(result.system_code);
+    }
+    return true;
+}
+
+PORTHOLE_FN FastCgiRequest::News FastCgiRequest::next(std::size_t most, std::string_view& piece) {
+    using Event = FastCgiReader::Event;
+    for (;;) {
+        const std::string_view rest = std::string_view(input_).substr(input_taken_);
+        if (output_has_ended_) {
+            return News::end;
+        }
+        if (rest.empty() && !peer_has_ended_) {
+            return News::nothing;
+        }
+        if (rest.empty()) {
+            if (gate_->is_scgi() && fault_.empty()) {
+                output_has_ended_ = true;
+                return News::end;
+            }
+            if (fault_.empty()) {
+                fault_ = "it closed the connection before the end of its answer";
+            }
+            return News::broken;
+        }
+        if (gate_->is_scgi()) {
+            piece = rest.substr(0, most);
+            input_taken_ += piece.size();
+            return News::output;
+        }
+        const FastCgiReader::Result result = reader_.read(rest, most);
+        input_taken_ += result.consumed;
+        switch (result.event) {
+        case Event::need_more: break;
+        case Event::output: piece = result.piece; return News::output;
+        case Event::errors:
+            lines_.add(result.piece, [this](std::string_view line) {
+                log(LogLevel::warning, LogId::program_wrote, line);
+            });
+            break;
+        case Event::end: return after_end();
+        case Event::failed: fault_ = describe(reader_.fault()); return News::broken;
+        }
+    }
+}
+
+PORTHOLE_FN FastCgiRequest::News FastCgiRequest::after_end() {
+    output_has_ended_ = true;
+    switch (reader_.outcome()) {
+    case FastCgiOutcome::complete:
+        if (reader_.app_status() != 0) {
+            log(LogLevel::warning, LogId::program_failed,
+                "the application ended with code " + std::to_string(reader_.app_status()));
+        }
+        return News::end;
+    case FastCgiOutcome::cannot_multiplex: fault_ = "it takes no more on this connection"; break;
+    case FastCgiOutcome::overloaded: fault_ = "it is overloaded"; break;
+    case FastCgiOutcome::unknown_role: fault_ = "it is no responder"; break;
+    case FastCgiOutcome::other: fault_ = "it ended the request for no known reason"; break;
+    }
+    return News::broken;
+}
+
+PORTHOLE_FN void FastCgiRequest::fail_exchange() {
+    constexpr int bad_gateway = 502;
+    constexpr int unavailable = 503;
+    const bool is_overloaded = output_has_ended_ && reader_.outcome() == FastCgiOutcome::overloaded;
+    give_up(is_overloaded ? unavailable : bad_gateway, std::exchange(fault_, std::string()));
+}
+
+PORTHOLE_FN void FastCgiRequest::on_head_input() {
+    constexpr std::size_t most = 64 * 1024;
+    if (!receive()) {
+        return;
+    }
+    while (stage_ == Stage::head || stage_ == Stage::peek) {
+        std::string_view piece;
+        switch (next(most, piece)) {
+        case News::nothing: return;
+        case News::output: take_output(piece); break;
+        case News::end: take_head(); return;
+        case News::broken:
+            if (is_stale()) {
+                begin_again();
+            } else {
+                fail_exchange();
+            }
+            return;
+        }
+    }
+}
+
+PORTHOLE_FN void FastCgiRequest::take_output(std::string_view piece) {
+    (stage_ == Stage::head ? head_ : rest_).append(piece);
+    take_head();
+}
+
+PORTHOLE_FN void FastCgiRequest::take_head() {
+    using State = CgiHeadParser::State;
+    if (stage_ == Stage::head) {
+        const State state = output_has_ended_ ? parser_.finish(head_) : parser_.parse(head_);
+        if (state == State::failed) {
+            fail_head(parser_.fault());
+        }
+        if (state != State::complete) {
+            return;
+        }
+        if (parser_.head().refused_fields != 0) {
+            log(LogLevel::warning, LogId::field_refused,
+                "a field of its head was dropped: it has control characters, or is the server's");
+        }
+        rest_ = head_.substr(parser_.head_size());
+        stage_ = Stage::peek;
+    }
+    const CgiHead& head = parser_.head();
+    const bool is_typed = !head.content_type.empty();
+    const bool has_content = !rest_.empty();
+    if (is_typed || has_content || output_has_ended_ || order_.is_head
+        || head.answer == CgiAnswer::local_redirect || !status_has_content(head.status)) {
+        answer(is_typed || has_content);
+    }
+}
+
+PORTHOLE_FN void FastCgiRequest::answer(bool has_content) {
+    const CgiHead& head = parser_.head();
+    Reply reply = std::exchange(reply_, Reply());
+    if (head.answer == CgiAnswer::local_redirect) {
+        reply.rewrite(head.location);
+        complete();
+        return;
+    }
+    reply.status(head.status);
+    for (const CgiField& field : head.fields) {
+        reply.add_header(field.name, field.value);
+    }
+    if (!head.location.empty()) {
+        reply.header("Location", head.location);
+    }
+    if (!has_content || !status_has_content(head.status)) {
+        if (!head.content_type.empty()) {
+            reply.header("Content-Type", head.content_type);
+        }
+        reply.finish();
+        complete();
+        return;
+    }
+    const std::string_view type =
+        head.content_type.empty() ? "application/octet-stream" : head.content_type;
+    stage_ = Stage::content;
+    promised_ = head.content_length;
+    update_watch();
+    reply.send(type, std::make_unique<FastCgiSource>(shared_from_this(), promised_));
+    std::string().swap(head_);
+}
+
+/// Its own words are of help to whoever wrote it, so the log gets some of them.
+PORTHOLE_FN void FastCgiRequest::fail_head(CgiFault fault) {
+    constexpr std::size_t most = 80;
+    std::string text(describe(fault));
+    const std::string_view line = parser_.bad_line(head_);
+    if (!line.empty()) {
+        text += ": \"";
+        escape_for_log(line.substr(0, most), text);
+        text += line.size() > most ? "...\"" : "\"";
+    }
+    give_up(502, text);
+}
+
+/// So much fits and was promised.
+PORTHOLE_FN std::size_t FastCgiRequest::bounded(std::size_t capacity) const noexcept {
+    if (!promised_) {
+        return capacity;
+    }
+    const std::uint64_t left = *promised_ - given_;
+    return left < capacity ? static_cast<std::size_t>(left) : capacity;
+}
+
+PORTHOLE_FN BodySource::Piece FastCgiRequest::pull(char* into, std::size_t capacity) {
+    using State = BodySource::State;
+    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
+    source_waits_ = false;
+    const std::size_t most = bounded(capacity);
+    std::size_t size = 0;
+    if (most == 0) {
+        return {State::end, 0};
+    }
+    if (rest_taken_ < rest_.size()) {
+        size = rest_.copy(into, most, rest_taken_);
+        rest_taken_ += size;
+        given_ += size;
+        return {State::more, size};
+    }
+    if (!rest_.empty()) {
+        std::string().swap(rest_); // assigning would keep the memory
+        rest_taken_ = 0;
+    }
+    for (bool may_receive = true; !is_broken_ && stage_ == Stage::content;) {
+        std::string_view piece;
+        switch (next(most, piece)) {
+        case News::output:
+            size = piece.copy(into, most);
+            given_ += size;
+            return {State::more, size};
+        case News::end:
+            source_has_ended_ = true;
+            if (promised_) {
+                log(LogLevel::warning, LogId::program_failed,
+                    "it sent less than its Content-Length; the answer is broken off");
+            }
+            return {State::end, 0};
+        case News::broken: fail_exchange(); break;
+        case News::nothing:
+            if (!may_receive || !receive()) {
+                source_waits_ = true;
+                update_watch();
+                return {State::wait, 0};
+            }
+            may_receive = false;
+            break;
+        }
+    }
+    return {State::failed, 0};
+}
+
+PORTHOLE_FN void FastCgiRequest::on_source_gone() {
+    waker_ = nullptr;
+    source_waits_ = false;
+    if (stage_ != Stage::content) {
+        return;
+    }
+    if (source_has_ended_ || order_.is_head || (promised_ && given_ == *promised_)) {
+        complete();
+    } else {
+        abandon(); // the client has gone
+    }
+}
+
+/// Nothing that belongs to this request is under way in either direction.
+PORTHOLE_FN bool FastCgiRequest::is_reusable() const noexcept {
+    return gate_->settings().keeps_connections && output_has_ended_ && !peer_has_ended_
+           && input_taken_ == input_.size() && input_is_closed_ && !has_more_to_send()
+           && !drops_input_ && fault_.empty();
+}
+
+/// The client has got all of the answer. What follows of the exchange is awaited for a little: the
+/// application may still be at work, and the connection may be of further use.
+PORTHOLE_FN void FastCgiRequest::complete() {
+    const bool has_sent_all = content_has_ended_ && !has_more_to_send() && !drops_input_;
+    if (output_has_ended_ || !has_sent_all || peer_has_ended_) {
+        end_connection(is_reusable());
+        return;
+    }
+    stage_ = Stage::ending;
+    update_watch();
+    drain();
+}
+
+PORTHOLE_FN void FastCgiRequest::on_ending_input() {
+    if (receive()) {
+        drain();
+    }
+}
+
+PORTHOLE_FN void FastCgiRequest::drain() {
+    constexpr std::size_t most = 256 * 1024;
+    while (stage_ == Stage::ending) {
+        std::string_view piece;
+        switch (next(most, piece)) {
+        case News::nothing: return;
+        case News::output:
+            ending_bytes_ += piece.size();
+            if (promised_ && given_ == *promised_) {
+                log(LogLevel::warning, LogId::program_failed,
+                    "it sent more than its Content-Length; the rest is dropped");
+                end_connection(false);
+            } else if (ending_bytes_ > most) {
+                end_connection(false);
+            }
+            break;
+        case News::end:
+        case News::broken: end_connection(is_reusable()); break;
+        }
+    }
+}
+
+PORTHOLE_FN FastCgiSource::~FastCgiSource() {
+    PORTHOLE_TRY {
+        request_->on_source_gone();
+    }
+    PORTHOLE_CATCH_ALL {} // no memory for a log line; the beat goes on with it
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/fastcgi_request.inl
+
+#include <cerrno>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What is read back of a spooled upload at a time.
+inline constexpr std::size_t fastcgi_piece_bytes = 32 * 1024;
+
+inline CgiHeadParser::Options fastcgi_head_options(const FastCgiSettings& settings) noexcept {
+    CgiHeadParser::Options options;
+    options.max_bytes = settings.max_head_bytes;
+    return options;
+}
+
+PORTHOLE_FN
+FastCgiRequest::FastCgiRequest(std::shared_ptr<FastCgiGate> gate, FastCgiOrder order, Reply reply)
+    : gate_(std::move(gate)), order_(std::move(order)), reply_(std::move(reply)),
+      spool_(gate_->settings().spool_memory_bytes),
+      parser_(fastcgi_head_options(gate_->settings())), content_has_ended_(!order_.has_content) {
+    if (order_.is_spooled) {
+        is_spooling_ = true;
+        gate_->begin_spooling();
+    }
+}
+
+PORTHOLE_FN FastCgiRequest::~FastCgiRequest() {
+    end_spooling();
+}
+
+PORTHOLE_FN void FastCgiRequest::end_spooling() noexcept {
+    if (std::exchange(is_spooling_, false)) {
+        gate_->end_spooling();
+    }
+}
+
+PORTHOLE_FN void FastCgiRequest::log(LogLevel level, LogId id, std::string_view text) const {
+    gate_->log(level, id, gate_->address() + ": " + std::string(text), order_.peer);
+}
+
+// The request's content.
+
+PORTHOLE_FN void FastCgiRequest::on_content(std::string_view piece) {
+    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
+    is_active_ = true;
+    if (drops_input_ || stage_ >= Stage::ending) {
+        drop_content(piece.size());
+    } else if (order_.is_spooled) {
+        if (!spool_.append(piece)) {
+            log(LogLevel::error, LogId::program_failed,
+                "the upload cannot be spooled: the disk for temporary files is full or missing");
+            flow_.refuse(507, "There is no room for this upload."); // ends in on_content_abort()
+        }
+    } else {
+        queue_content(piece);
+        if (stage_ >= Stage::head) {
+            feed();
+        } else {
+            pause(true);
+        }
+    }
+}
+
+PORTHOLE_FN void FastCgiRequest::queue_content(std::string_view bytes) {
+    if (gate_->is_scgi()) {
+        pending_.append(bytes);
+    } else if (!bytes.empty()) { // an empty record would be the end
+        append_fastcgi_records(FastCgiType::input, bytes, pending_);
+    }
+}
+
+PORTHOLE_FN void FastCgiRequest::pause(bool is_paused) {
+    if (is_paused != is_paused_ && !content_has_ended_) {
+        is_paused_ = is_paused;
+        is_paused ? flow_.pause() : flow_.resume();
+    }
+}
+
+PORTHOLE_FN void FastCgiRequest::on_content_end() {
+    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
+    content_has_ended_ = true;
+    if (stage_ == Stage::waiting && order_.is_spooled) {
+        order_.variables.push_back("CONTENT_LENGTH=" + std::to_string(spool_.size()));
+        end_spooling(); // and takes the place that it had
+        if (gate_->server() != nullptr) {
+            gate_->enter(self);
+        } else {
+            give_up(503, "its mount has gone");
+        }
+    } else if (stage_ >= Stage::head && stage_ < Stage::ending) {
+        feed();
+    }
+}
+
+PORTHOLE_FN void FastCgiRequest::on_content_abort() {
+    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
+    content_has_ended_ = true;
+    if (stage_ < Stage::ending) {
+        abandon();
+    }
+}
+
+PORTHOLE_FN bool FastCgiRequest::has_more_to_send() const noexcept {
+    return request_sent_ < request_.size() || pending_sent_ < pending_.size()
+           || (!drops_input_ && order_.is_spooled && !spool_.is_read());
+}
+
+/// Queues what is next of a spooled upload, and the end of the content when it is there.
+PORTHOLE_FN bool FastCgiRequest::refill() {
+    if (pending_sent_ == pending_.size()) {
+        pending_.clear();
+        pending_sent_ = 0;
+    }
+    if (drops_input_ || !pending_.empty()) {
+        return true;
+    }
+    if (order_.is_spooled && !spool_.is_read()) {
+        std::string bytes(fastcgi_piece_bytes, '\0');
+        bytes.resize(spool_.read(&bytes[0], bytes.size()));
+        if (bytes.empty()) {
+            give_up(500, "the spooled upload cannot be read back");
+            return false;
+        }
+        queue_content(bytes);
+    } else if (content_has_ended_ && !input_is_closed_) {
+        input_is_closed_ = true;
+        if (!gate_->is_scgi()) { // SCGI knows the end from CONTENT_LENGTH
+            append_fastcgi_records(FastCgiType::input, {}, pending_);
+        }
+    }
+    return true;
+}
+
+/// Moves what has come of the content to the application server, as far as it takes it.
+PORTHOLE_FN void FastCgiRequest::feed() {
+    if (stage_ < Stage::head || stage_ >= Stage::ending || !refill()) {
+        return;
+    }
+    if (request_sent_ < request_.size() || !pending_.empty()) {
+        const std::string_view slices[] = {
+            std::string_view(request_).substr(request_sent_),
+            std::string_view(pending_).substr(pending_sent_)};
+        const bool has_request = !slices[0].empty();
+        const IoResult result = has_request ? socket_.send(slices, pending_.empty() ? 1 : 2)
+                                            : socket_.send(slices + 1, 1);
+        if (result.status == IoStatus::failed && is_stale()) {
+            begin_again();
+            return;
+        }
+        if (result.status == IoStatus::failed) {
+            // What it has said before is still its answer, and reading tells when there is none.
+            drop_input();
+            update_watch();
+            return;
+        }
+        if (result.bytes != 0) {
+            is_active_ = true;
+            const std::size_t of_request = (std::min)(result.bytes, slices[0].size());
+            request_sent_ += of_request;
+            pending_sent_ += result.bytes - of_request;
+            has_sent_content_ |= order_.has_content && result.bytes > of_request;
+        }
+    }
+    if (!refill()) {
+        return;
+    }
+    if (input_is_closed_ && !has_more_to_send()) {
+        std::string().swap(pending_);
+        pending_sent_ = 0;
+    }
+    pause(has_more_to_send());
+    update_watch();
+}
+
+/// Nobody reads it any more. The rest of the content is still taken from the client for a while,
+/// because most clients read no answer before they have sent everything.
+PORTHOLE_FN void FastCgiRequest::drop_input() {
+    drops_input_ = true;
+    request_sent_ = request_.size();
+    const std::size_t unsent = pending_.size() - pending_sent_;
+    std::string().swap(pending_);
+    pending_sent_ = 0;
+    drop_content(unsent);
+}
+
+PORTHOLE_FN void FastCgiRequest::drop_content(std::size_t bytes) {
+    dropped_ += bytes;
+    Server* const server = gate_->server();
+    pause(server == nullptr || dropped_ > server->options().limits.max_linger_bytes);
+}
+
+// The connection.
+
+PORTHOLE_FN void FastCgiRequest::start() {
+    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
+    if (stage_ != Stage::waiting || reply_.peer_gone()) {
+        abandon();
+        return;
+    }
+    if (gate_->is_scgi()) {
+        append_scgi_head(order_.variables, request_);
+    } else {
+        append_fastcgi_head(order_.variables, gate_->settings().keeps_connections, request_);
+    }
+    std::vector<std::string>().swap(order_.variables);
+    is_active_ = true;
+    Socket idle = gate_->take_idle();
+    if (idle.is_open()) {
+        begin_exchange(std::move(idle), true);
+    } else {
+        begin_connecting();
+    }
+}
+
+/// The deadline is not the connector's but the beat's: a breakpoint must not use it up.
+PORTHOLE_FN void FastCgiRequest::begin_connecting() {
+    stage_ = Stage::connecting;
+    connector_.start(gate_->endpoints(), never);
+    look_at_connector(TimePoint());
+}
+
+PORTHOLE_FN void FastCgiRequest::look_at_connector(TimePoint now) {
+    using State = Connector::State;
+    watch_.stop(); // the next address has another socket
+    switch (connector_.state() == State::connecting ? connector_.advance(now)
+                                                    : connector_.state()) {
+    case State::connected: begin_exchange(connector_.take_socket(), false); break;
+    case State::connecting:
+        if (!watch(connector_.handle(), Interest{false, true}, &FastCgiRequest::on_connect_ready)) {
+            give_up(503, "its socket cannot be watched");
+        }
+        break;
+    case State::idle:
+    case State::failed: fail_connecting(); break;
+    }
+}
+
+PORTHOLE_FN void FastCgiRequest::on_connect_ready(Readiness) {
+    if (stage_ == Stage::connecting) {
+        look_at_connector(TimePoint());
+    }
+}
+
+PORTHOLE_FN void FastCgiRequest::fail_connecting() {
+    constexpr int bad_gateway = 502;
+    constexpr int unavailable = 503;
+    constexpr int timeout = 504;
+    const Error& error = connector_.error();
+    // A unix socket whose queue is full says EAGAIN instead of waiting.
+    const bool is_shortage = error.code() == ErrorCode::too_many_files
+                             || (error.system_code() != 0 && error.system_code() == EAGAIN);
+    const int status = error.code() == ErrorCode::timed_out ? timeout
+                       : is_shortage                        ? unavailable
+                                                            : bad_gateway;
+    give_up(status, error.message());
+}
+
+PORTHOLE_FN void FastCgiRequest::begin_exchange(Socket socket, bool is_reused) {
+    connector_ = Connector();
+    socket_ = std::move(socket);
+    is_reused_ = is_reused;
+    request_sent_ = 0;
+    watched_ = {};
+    stage_ = Stage::head;
+    is_active_ = true;
+    feed();
+}
+
+/// A kept connection that was closed by the other side between two requests: nothing has been done
+/// with this one, so it may be sent again.
+PORTHOLE_FN bool FastCgiRequest::is_stale() const noexcept {
+    return is_reused_ && !has_received_ && !has_sent_content_ && stage_ == Stage::head;
+}
+
+PORTHOLE_FN void FastCgiRequest::begin_again() {
+    watch_.stop();
+    socket_.close();
+    if (!order_.has_content) {
+        pending_.clear(); // perhaps a part of the record that ends the content
+        pending_sent_ = 0;
+        input_is_closed_ = false;
+    }
+    fault_.clear();
+    peer_has_ended_ = false;
+    reader_ = FastCgiReader();
+    begin_connecting();
+}
+
+/// Asks for what is wanted now: nothing of the answer while the client has no room for it.
+PORTHOLE_FN void FastCgiRequest::update_watch() {
+    if (stage_ < Stage::head || stage_ == Stage::over) {
+        return;
+    }
+    Interest interest{stage_ != Stage::content || source_waits_, has_more_to_send(), false};
+    if (peer_has_ended_) {
+        interest = Interest{false, false, false};
+    }
+    if (watch_.is_watching()) {
+        if (interest != watched_) {
+            watch_.set_interest(interest);
+        }
+    } else if (!watch(socket_.handle(), interest, &FastCgiRequest::on_ready)) {
+        give_up(503, "its connection cannot be watched");
+        return;
+    }
+    watched_ = interest;
+}
+
+PORTHOLE_FN bool FastCgiRequest::watch(
+    NativeHandle handle, Interest interest, void (FastCgiRequest::*callback)(Readiness)) {
+    if (gate_->server() == nullptr) {
+        return false;
+    }
+    const Error error = gate_->server()->watch(
+        handle, interest,
+        [weak = weak_from_this(), callback](Readiness readiness) {
+            if (const std::shared_ptr<FastCgiRequest> self = weak.lock()) {
+                ((*self).*callback)(readiness);
+            }
+        },
+        watch_);
+    return !error;
+}
+
+PORTHOLE_FN void FastCgiRequest::on_ready(Readiness readiness) {
+    const bool is_read = readiness.read || readiness.hangup || readiness.error;
+    if (readiness.write && has_more_to_send()) {
+        feed();
+    }
+    if (!is_read) {
+        return;
+    }
+    if (stage_ == Stage::head || stage_ == Stage::peek) {
+        on_head_input();
+    } else if (stage_ == Stage::ending) {
+        on_ending_input();
+    } else if (stage_ == Stage::content && source_waits_) {
+        source_waits_ = false;
+        is_active_ = true;
+        update_watch();
+        if (waker_) {
+            waker_();
+        }
+    } else {
+        watch_.stop(); // a broken connection is told again and again although it is masked
+    }
+}
+
+// Ends.
+
+/// No answer, or none to the end. `why` is for the log: to the client it would say too much.
+PORTHOLE_FN void FastCgiRequest::give_up(int status, std::string_view why) {
+    constexpr int unavailable = 503;
+    const bool has_begun = stage_ >= Stage::content;
+    std::string text(why);
+    text += has_begun ? "; the answer is broken off" : "; the answer is " + std::to_string(status);
+    log(LogLevel::error, LogId::program_failed, text);
+    if (!reply_.is_finished()) {
+        const std::string_view page =
+            "The server behind this path did not answer; see the server's log.";
+        if (status == unavailable) {
+            reply_.status(status).header("Retry-After", "1").text(page);
+        } else {
+            reply_.fail(status, page);
+        }
+    }
+    abandon();
+}
+
+/// Closing is what tells the application server that nobody waits any more: it is seen at once, by
+/// those that do not read FCGI_ABORT_REQUEST too.
+PORTHOLE_FN void FastCgiRequest::abandon() {
+    is_broken_ = true;
+    reply_ = Reply();
+    end_spooling();
+    const bool was_waiting = std::exchange(source_waits_, false);
+    end_connection(false);
+    if (was_waiting && waker_) {
+        waker_(); // so that the client is told
+    }
+}
+
+PORTHOLE_FN void FastCgiRequest::shut() noexcept {
+    constexpr int unavailable = 503;
+    stage_ = Stage::over;
+    is_broken_ = true;
+    drops_input_ = true;
+    watch_.stop();
+    connector_ = Connector();
+    socket_.close();
+    PORTHOLE_TRY {
+        if (!reply_.is_finished()) {
+            reply_.fail(unavailable, "What answered at this path has been taken down.");
+        }
+        if (source_waits_ && waker_) {
+            gate_->poster().post(waker_);
+        }
+    }
+    PORTHOLE_CATCH_ALL {} // no memory: the client waits until its own deadline
+    reply_ = Reply();
+}
+
+/// The exchange has come to its end, well or not; `keeps_it`: the connection is fit for another.
+PORTHOLE_FN void FastCgiRequest::end_connection(bool keeps_it) {
+    if (stage_ == Stage::over) {
+        return;
+    }
+    stage_ = Stage::over;
+    watch_.stop();
+    connector_ = Connector();
+    lines_.finish(
+        [this](std::string_view line) { log(LogLevel::warning, LogId::program_wrote, line); });
+    if (!drops_input_) {
+        drop_input();
+    }
+    if (keeps_it) {
+        gate_->keep(std::move(socket_));
+    }
+    socket_.close();
+    std::string().swap(input_);
+    std::string().swap(request_);
+    request_sent_ = 0;
+    gate_->leave(*this);
+}
+
+PORTHOLE_FN void FastCgiRequest::on_beat(Duration passed) {
+    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
+    if (stage_ == Stage::over || check_time(passed)) {
+        return;
+    }
+    lines_.allow_more(
+        [this](std::string_view line) { log(LogLevel::warning, LogId::program_wrote, line); });
+    if (stage_ < Stage::content && reply_.peer_gone()) {
+        abandon(); // nobody waits for it any more
+    }
+}
+
+/// True when the request has come to its end by that.
+PORTHOLE_FN bool FastCgiRequest::check_time(Duration passed) {
+    constexpr std::chrono::seconds grace{3};
+    const FastCgiSettings& settings = gate_->settings();
+    const bool waits_for_upload =
+        stage_ >= Stage::head && !content_has_ended_ && !has_more_to_send() && !drops_input_;
+    const bool waits_for_client = (stage_ == Stage::content && !source_waits_) || waits_for_upload;
+    quiet_ = is_active_ || waits_for_client ? Duration::zero() : quiet_ + passed;
+    is_active_ = false;
+    switch (stage_) {
+    case Stage::waiting:
+        if (quiet_ <= settings.timeout) {
+            return false;
+        }
+        give_up(503, "no place became free in time (FastCgiOptions::max_connections)");
+        return true;
+    case Stage::connecting:
+        connecting_for_ += passed;
+        if (connecting_for_ <= settings.connect_timeout) {
+            return false;
+        }
+        look_at_connector(never); // one last look
+        return stage_ == Stage::over;
+    case Stage::ending:
+        ending_for_ += passed;
+        if (ending_for_ <= grace) {
+            return false;
+        }
+        end_connection(false);
+        return true;
+    case Stage::head:
+    case Stage::peek:
+    case Stage::content:
+        if (quiet_ <= settings.timeout) {
+            return false;
+        }
+        give_up(504, "neither sent nor read anything in time (FastCgiOptions::timeout)");
+        return true;
+    case Stage::over: break;
+    }
+    return true;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/fastcgi.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN std::size_t
+find_script_end(std::string_view path, const std::vector<std::string>& extensions) noexcept {
+    std::size_t begin = 0;
+    while (begin < path.size()) {
+        const std::size_t slash = path.find('/', begin + 1);
+        const std::size_t end = slash == std::string_view::npos ? path.size() : slash;
+        const std::string_view part = path.substr(begin + 1, end - begin - 1);
+        for (const std::string& extension : extensions) {
+            if (part.size() > extension.size()
+                && part.substr(part.size() - extension.size()) == extension) {
+                return end;
+            }
+        }
+        begin = end;
+    }
+    return std::string_view::npos;
+}
+
+PORTHOLE_FN
+FastCgiMount::FastCgiMount(std::string_view address, bool is_scgi, FastCgiSettings settings)
+    : gate_(std::make_shared<FastCgiGate>(std::string(address), is_scgi, std::move(settings))) {}
+
+PORTHOLE_FN FastCgiMount::~FastCgiMount() {
+    gate_->close();
+}
+
+PORTHOLE_FN Error FastCgiMount::attach(Server& server) {
+    return gate_->attach(server);
+}
+
+/// False when the request goes no further: `response` then says why.
+PORTHOLE_FN bool
+FastCgiMount::make_order(const Request& request, Response& response, FastCgiOrder& order) const {
+    constexpr int moved_permanently = 301;
+    const FastCgiSettings& settings = gate_->settings();
+    if (gate_->server() == nullptr) {
+        response.fail(503, "The server is being taken down.");
+        return false;
+    }
+    if (check_raw_path(request.target()) != PathVerdict::fine) {
+        response.fail(400, "A path must not have an encoded slash or backslash.");
+        return false;
+    }
+    CgiContext context;
+    context.path_info = request.mount_path();
+    std::string script_filename;
+    if (!settings.document_root.empty()) {
+        const std::string_view path = request.mount_path();
+        if (path.empty()) {
+            response.redirect(cgi_directory_location(request), moved_permanently);
+            response.header("Cache-Control", "no-cache");
+            return false;
+        }
+        std::size_t end = find_script_end(path, settings.extensions);
+        if (end == std::string_view::npos && path.back() == '/') {
+            context.index = settings.index;
+            end = path.size();
+        }
+        if (end == std::string_view::npos
+            || check_path(path.substr(0, end), rules_) != PathVerdict::fine) {
+            response.fail(404, "No program answers at this path.");
+            return false;
+        }
+        context.path_info = path.substr(end);
+        script_filename = settings.document_root;
+        script_filename.append(path.substr(0, end)).append(context.index);
+    }
+    context.script_filename = script_filename;
+    context.document_root = settings.document_root;
+    context.software = gate_->server()->options().server_name;
+    context.port = gate_->server()->port();
+    context.passes_authorization = settings.passes_authorization;
+    context.extra = &settings.variables;
+    if (const auto length = request.header("Content-Length")) {
+        context.content_length = ascii::parse_decimal(*length);
+    }
+    order.variables = build_cgi_environment(request, context);
+    order.peer = request.peer();
+    order.is_head = request.method() == Method::head;
+    if (!gate_->has_room()) {
+        response.fail(503, "Too many requests wait for their turn (FastCgiOptions::max_waiting).");
+        response.header("Retry-After", "1");
+        return false;
+    }
+    return true;
+}
+
+PORTHOLE_FN void FastCgiMount::handle(const Request& request, Response& response) {
+    FastCgiOrder order;
+    if (make_order(request, response, order)) {
+        gate_->enter(std::make_shared<FastCgiRequest>(gate_, std::move(order), response.defer()));
+    }
+}
+
+PORTHOLE_FN BodySink FastCgiMount::receive(const Request& request, Response& response) {
+    const FastCgiSettings& settings = gate_->settings();
+    BodySink sink;
+    FastCgiOrder order;
+    if (!make_order(request, response, order)) {
+        return sink;
+    }
+    const bool is_sized = request.header("Content-Length").has_value();
+    if (!is_sized && settings.chunked == ChunkedUpload::refuse) {
+        response.fail(411, "The server behind this path needs to know how much comes.");
+        return sink;
+    }
+    order.has_content = true;
+    order.is_spooled = !is_sized && (settings.chunked == ChunkedUpload::spool || gate_->is_scgi());
+    const bool is_spooled = order.is_spooled;
+    if (is_spooled || settings.max_body_bytes != 0) {
+        const std::uint64_t most =
+            settings.max_body_bytes != 0 ? settings.max_body_bytes : settings.max_spool_bytes;
+        sink.max_bytes(
+            is_spooled && settings.max_spool_bytes < most ? settings.max_spool_bytes : most);
+    }
+    const auto asked = std::make_shared<FastCgiRequest>(gate_, std::move(order), response.defer());
+    asked->set_flow(sink.flow());
+    sink.on_data([asked](std::string_view piece) { asked->on_content(piece); })
+        .on_end([asked](const Request&, Response&) { asked->on_content_end(); })
+        .on_abort([asked] { asked->on_content_abort(); });
+    if (!is_spooled) {
+        gate_->enter(asked);
+    }
+    return sink;
+}
+
+} // namespace detail
+
+PORTHOLE_FN std::unique_ptr<Mount> fastcgi(std::string_view address, FastCgiOptions options) {
+    return std::make_unique<detail::FastCgiMount>(address, false, options.settings());
+}
+
+PORTHOLE_FN std::unique_ptr<Mount> scgi(std::string_view address, FastCgiOptions options) {
+    return std::make_unique<detail::FastCgiMount>(address, true, options.settings());
 }
 
 PORTHOLE_NAMESPACE_END

@@ -310,6 +310,7 @@ needs() {
         need g++ g++
         need git git
         need php-cgi php-cgi
+        ls /usr/sbin/php-fpm* >/dev/null 2>&1 || missing="$missing php-fpm"
         [ -e /usr/share/gitweb/gitweb.cgi ] || missing="$missing gitweb"
         perl -MCGI -e 1 2>/dev/null || missing="$missing libcgi-pm-perl"
         ;;

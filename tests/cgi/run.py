@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""CGI with programs that others have written: git, PHP, gitweb and CGI.pm.
+"""CGI and FastCGI with programs that others have written: git, PHP, gitweb and CGI.pm.
 
     tests/cgi/run.py [--cxx g++] [--build DIRECTORY]
 
@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -41,6 +42,37 @@ def need(path, name):
         raise Skip(f"{name} is not installed")
 
 
+def find_fpm():
+    """Distributions put the version into its name, and it into a directory for root."""
+    for directory in [*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin"]:
+        for path in sorted(pathlib.Path(directory or ".").glob("php-fpm*"), reverse=True):
+            if os.access(path, os.X_OK) and path.is_file():
+                return str(path)
+    return ""
+
+
+def start_fpm(directory):
+    """php-fpm on a socket of its own, with its address; nothing where it is not installed."""
+    program = find_fpm()
+    if not program:
+        return None, ""
+    socket = directory / "fpm.sock"
+    config = directory / "fpm.conf"
+    is_root = os.geteuid() == 0
+    config.write_text(
+        f"[global]\nerror_log = {directory / 'fpm.log'}\ndaemonize = no\n[www]\n"
+        f"listen = {socket}\npm = static\npm.max_children = 3\n"
+        + ("user = root\ngroup = root\n" if is_root else ""), encoding="utf-8")
+    process = subprocess.Popen(
+        [program, "-n", "-F", "-y", str(config), *(["-R"] if is_root else [])],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 10
+    while not socket.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    expect(socket.exists(), "php-fpm does not start")
+    return process, f"unix:{socket}"
+
+
 class World:
     """A server with its directories, and git with nothing of the user's own."""
 
@@ -59,6 +91,7 @@ class World:
             self.backend = os.path.join(where, "git-http-backend")
             self.backend = self.backend if os.path.exists(self.backend) else ""
         self.php = shutil.which("php-cgi")
+        self.fpm_process, self.fpm_address = start_fpm(self.directory)
         self.environment = {
             **os.environ, "HOME": str(self.directory), "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0", "GIT_AUTHOR_NAME": "T", "GIT_AUTHOR_EMAIL": "t@localhost",
@@ -71,7 +104,7 @@ class World:
         self.log = open(self.directory / "log", "w+", encoding="utf-8", errors="replace")
         self.process = subprocess.Popen(
             [str(program), str(self.scripts), str(self.repositories), self.backend or "-",
-             self.php or "-"],
+             self.php or "-", self.fpm_address or "-"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
             env=self.environment)
         line = self.process.stdout.readline().strip()
@@ -85,6 +118,13 @@ class World:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
+        finally:
+            self.end_fpm()
+
+    def end_fpm(self):
+        if self.fpm_process and self.fpm_process.poll() is None:
+            self.fpm_process.terminate()  # its workers go with it
+            self.fpm_process.wait(10)
 
     def url(self, path):
         return f"http://127.0.0.1:{self.port}{path}"
@@ -287,6 +327,79 @@ print "hello $name from ", $q->request_method, " ", $q->self_url, "\\n";
     expect(status == 302, f"{status} {fields}")
 
 
+def fpm_page(world, name, text):
+    need(find_fpm(), "php-fpm")
+    world.script(name, text, 0o644)
+    return f"/fpm/{name}"
+
+
+def check_fpm_form(world):
+    path = fpm_page(world, "fpm-form.php", """<?php
+header('X-Own: yes'); header('Content-Type: application/json');
+echo json_encode(['get' => $_GET, 'post' => $_POST, 'info' => $_SERVER['PATH_INFO'] ?? '',
+ 'script' => $_SERVER['SCRIPT_NAME'], 'length' => $_SERVER['CONTENT_LENGTH'] ?? '']);""")
+    status, fields, data = world.request(
+        "POST", path + "/extra?q=a%20b", "name=J%C3%BCrgen&x=1",
+        {"Content-Type": "application/x-www-form-urlencoded"})
+    expect(status == 200, f"status {status}: {data[:200]}")
+    page = json.loads(data)
+    expect(page["get"] == {"q": "a b"} and page["length"] == "20", f"{page}")
+    expect(page["post"] == {"name": "J\u00fcrgen", "x": "1"}, f"{page}")
+    expect(page["info"] == "/extra" and page["script"] == path, f"{page}")
+    expect(("X-Own", "yes") in fields, "the field is missing")
+    status, _, data = world.request("HEAD", path)
+    expect(status == 200 and data == b"", f"HEAD: {status} {data[:80]}")
+
+
+def check_fpm_content(world):
+    path = fpm_page(world, "fpm-content.php", """<?php
+header('Content-Type: application/octet-stream');
+$content = file_get_contents('php://input'); // whole, since this client reads when all is sent
+echo $content;""")
+    body = os.urandom(7_000_001)
+    status, _, data = world.request("POST", path, body)
+    expect(status == 200 and data == body, f"sized: {status}, {len(data)} bytes")
+    pieces = (body[at:at + 50_000] for at in range(0, len(body), 50_000))
+    status, _, data = world.request("POST", path, pieces)  # in chunks
+    expect(status == 200 and data == body, f"chunked: {status}, {len(data)} bytes")
+
+
+def check_fpm_reuse(world):
+    path = fpm_page(world, "fpm-pid.php", "<?php error_log(\"noted\\x1b\"); echo getmypid();")
+    processes = set()
+    for _ in range(100):
+        status, _, data = world.request("GET", path)
+        expect(status == 200, f"status {status}")
+        processes.add(data)
+    expect(len(processes) == 1, f"{len(processes)} workers: the connection is not kept")
+    world.log.seek(0)
+    expect("noted" in world.log.read(), "what it logs has not come")
+
+
+def check_fpm_errors(world):
+    path = fpm_page(world, "fpm-status.php", """<?php
+if (isset($_GET['go'])) { header('Location: /fpm/fpm-status.php', true, 303); exit; }
+http_response_code(418); echo 'tea';""")
+    status, fields, _ = world.request("GET", path + "?go=1")
+    expect(status == 303 and dict(fields)["Location"] == path, f"{status}")
+    status, _, data = world.request("GET", path)
+    expect(status == 418 and data == b"tea", f"{status}")
+    expect(world.request("GET", "/fpm/missing.php")[0] == 404, "a script that is not there")
+    expect(world.request("GET", "/fpm/fpm.txt")[0] == 404, "a path that is no script")
+    fpm_page(world, "fpm-exit.php", "<?php header('Content-Length: 10'); echo 'abc';")
+    try:
+        world.request("GET", "/fpm/fpm-exit.php")
+        raise Failure("a short answer passes for a whole one")
+    except http.client.IncompleteRead:
+        pass
+    world.fpm_process.terminate()
+    world.fpm_process.wait(10)
+    status, _, data = world.request("GET", path)
+    expect(status == 502 and b"fpm.sock" not in data, f"status {status} when it has gone")
+    world.log.seek(0)
+    expect("fpm.sock" in world.log.read(), "the log does not name the address")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cxx", default="g++")
@@ -304,6 +417,10 @@ def main():
             ("php-cgi: session", lambda: check_php_session(world)),
             ("gitweb", lambda: check_gitweb(world)),
             ("a CGI.pm page", lambda: check_perl_cgi(world)),
+            ("php-fpm: form", lambda: check_fpm_form(world)),
+            ("php-fpm: content both ways", lambda: check_fpm_content(world)),
+            ("php-fpm: one connection for many requests", lambda: check_fpm_reuse(world)),
+            ("php-fpm: redirects, errors, and its end", lambda: check_fpm_errors(world)),
         ]
         for name, check in checks:
             try:

@@ -22,7 +22,8 @@ bool fails(const porthole::Error& error) {
 
 } // namespace
 
-// server CGI-DIR REPOSITORIES GIT-HTTP-BACKEND [PHP-CGI]; "-" for what is not there
+// server CGI-DIR REPOSITORIES GIT-HTTP-BACKEND [PHP-CGI [PHP-FPM-ADDRESS]]; "-" for what is not
+// there
 int main(int argc, char** argv) {
     if (argc < 4) {
         return 2;
@@ -48,6 +49,12 @@ int main(int argc, char** argv) {
         && (fails(server.mount("/git", porthole::cgi_program(argv[3], git)))
             || fails(
                 server.mount("/git-streamed", porthole::cgi_program(argv[3], git, streamed))))) {
+        return 1;
+    }
+    porthole::FastCgiOptions fpm;
+    fpm.document_root(argv[1]);
+    if (argc > 5 && std::string(argv[5]) != "-"
+        && fails(server.mount("/fpm", porthole::fastcgi(argv[5], fpm)))) {
         return 1;
     }
     if (fails(server.listen("127.0.0.1", 0))) {

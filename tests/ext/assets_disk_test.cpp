@@ -100,10 +100,10 @@ TEST_CASE("assets from disk: a page that is too large for one piece gets its scr
 
 TEST_CASE("assets from disk: a page hears of a baked file that changes, and of nothing else") {
     Shop shop;
-    const Answer script = shop.get("/ui/.porthole/reload.js");
-    CHECK(script.header("Content-Type") == "text/javascript; charset=utf-8");
-    CHECK(script.header("Cache-Control") == "no-store");
-    CHECK(script.body.find("EventSource") != std::string::npos);
+    const Answer reload = shop.get("/ui/.porthole/reload.js");
+    CHECK(reload.header("Content-Type") == "text/javascript; charset=utf-8");
+    CHECK(reload.header("Cache-Control") == "no-store");
+    CHECK(reload.body.find("EventSource") != std::string::npos);
     CHECK(shop.client->post("/ui/.porthole/reload", "text/plain", "").status == 405);
     shop.open_page();
     CHECK(shop.page->head.header("Content-Type") == "text/event-stream");
