@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <memory>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -186,6 +187,55 @@ TEST_CASE("process: our ends are kept from other programs, and do not block") {
         CHECK((::fcntl(static_cast<int>(process.exit_handle()), F_GETFD) & FD_CLOEXEC) != 0);
     }
 }
+
+#if defined(F_GETPIPE_SZ)
+
+namespace {
+
+/// Waits until the program has written that much.
+bool has_unread(const Process& process, int size) {
+    const auto deadline = patience_end();
+    int unread = 0;
+    while (unread < size && std::chrono::steady_clock::now() < deadline
+           && ::ioctl(static_cast<int>(process.output_handle()), FIONREAD, &unread) == 0) {
+        std::this_thread::yield();
+    }
+    return unread >= size;
+}
+
+} // namespace
+
+TEST_CASE("process: a pipe that was found full is widened, another is left as it was") {
+    const auto room = [](porthole::NativeHandle handle) {
+        return ::fcntl(static_cast<int>(handle), F_GETPIPE_SZ);
+    };
+    constexpr std::size_t total = 3'000'000;
+    for (const ProcessCalls calls : every_way) {
+        Process process = started(child_with(calls, {"write", std::to_string(total)}));
+        const int usual_input = room(process.input_handle());
+        const int usual_output = room(process.output_handle());
+        CHECK(process.write_input("little").bytes == 6);
+        CHECK(read_output(process, 6, 6).size() == 6);
+        CHECK(room(process.input_handle()) == usual_input);
+        CHECK(room(process.output_handle()) == usual_output);
+
+        const std::string much(static_cast<std::size_t>(usual_input) + 1, 'x');
+        CHECK(process.write_input(much).bytes < much.size());
+        CHECK(room(process.input_handle()) > usual_input);
+
+        // The program writes until there is no room; of the page that was begun some is read.
+        constexpr int page = 4096;
+        REQUIRE(usual_output > page);
+        CHECK(has_unread(process, usual_output - page));
+        const std::size_t first =
+            read_output(process, 1, static_cast<std::size_t>(usual_output)).size();
+        CHECK(first >= static_cast<std::size_t>(usual_output - page));
+        CHECK(room(process.output_handle()) > usual_output);
+        CHECK(read_output(process).size() == total - 6 - first);
+    }
+}
+
+#endif
 
 TEST_CASE("process: the program can open its standard descriptors by name") {
     Process process = started(child({"open-by-name"}));

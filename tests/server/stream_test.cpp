@@ -337,7 +337,8 @@ TEST_CASE("stream: a trailer comes behind the last chunk (RFC 9112 section 7.1.2
              {"", "1"},
              {"X-Split", "1\r\nX-Forged: 1"},
              {"X-Nul", std::string_view("a\0b", 3)}}) {
-        CAPTURE(name);
+        const std::string_view sent = name; // CAPTURE takes no structured binding
+        CAPTURE(sent);
         const int misuse = porthole_test::misuse_count;
         StreamWorld other;
         other.when_asked = [n = name, v = value](Stream& stream) {
