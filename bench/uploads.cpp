@@ -25,21 +25,10 @@ int main() {
 #else
 
 #include "frame_clock.hpp"
+#include "peak_memory.hpp"
 
 #include <cstdint>
 #include <string>
-
-#include <sys/resource.h>
-
-namespace {
-
-double peak_megabytes() {
-    rusage usage{};
-    ::getrusage(RUSAGE_SELF, &usage);
-    return static_cast<double>(usage.ru_maxrss) / 1024; // Linux gives KiB
-}
-
-} // namespace
 
 int main(int argc, char** argv) {
     const bench::FramePlan plan(argc, argv);
@@ -62,12 +51,12 @@ int main(int argc, char** argv) {
     bench::print_port(server.port());
 
     bench::wait_for_load(server);
-    const double before = peak_megabytes();
+    const double before = bench::peak_megabytes();
     const double seconds = bench::run_frames(server, plan, [&] { return is_answered; });
     const porthole::Stats stats = server.stats();
     std::printf(
         "received %.1f MB/s; memory %.1f MB before, %.1f MB at its peak\n",
-        static_cast<double>(stats.bytes_in) / seconds / 1e6, before, peak_megabytes());
+        static_cast<double>(stats.bytes_in) / seconds / 1e6, before, bench::peak_megabytes());
     bench::let_clients_finish(server);
     std::fflush(stdout);
     return 0;
