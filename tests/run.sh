@@ -195,7 +195,7 @@ stage_sanitizers() {
     variant 'address and undefined sanitizers' g++ '-DCMAKE_CXX_FLAGS_DEBUG=-O0 -g1' \
         -DPORTHOLE_SANITIZE=address,undefined -DPORTHOLE_WITH_ZLIB=ON
     variant 'thread sanitizer' g++ '-DCMAKE_CXX_FLAGS_DEBUG=-O0 -g1' -DPORTHOLE_SANITIZE=thread \
-        '-DPORTHOLE_TEST_LAYERS=os;server;loopback' # where threads meet
+        '-DPORTHOLE_TEST_LAYERS=os;server;ext;loopback' '-DPORTHOLE_TEST_CONTAINING=std::thread'
 }
 
 stage_windows() {
@@ -247,24 +247,18 @@ stage_scripts() {
     join
 }
 
-stage_interop() {
-    stage 'interop'
-    checks sh "$root/tests/interop/run.sh"
-}
-
-stage_cgi() {
-    stage 'cgi'
-    checks python3 "$root/tests/cgi/run.py" --cxx g++ --build "$builds/cgi"
-}
-
-stage_browser() {
-    stage 'browser'
-    checks sh "$root/tests/browser/run.sh"
+# Clients and programs of others. They are patient, and mostly wait for each other.
+stage_others() {
+    stage 'others'
+    beside 'interop' sh "$root/tests/interop/run.sh"
+    beside 'cgi' python3 "$root/tests/cgi/run.py" --cxx g++ --build "$builds/cgi"
+    beside 'browser' sh "$root/tests/browser/run.sh"
+    join
 }
 
 # The stages of --ci, in their order. A new one is a name here, what it needs below, and a function
 # stage_NAME above; a script of checks (`N passed, N failed`) is run by checks, or by beside.
-stages='native variants sanitizers windows meson scripts interop cgi browser'
+stages='native variants sanitizers windows meson scripts others'
 
 # needs STAGE: its programs and headers, each with the Debian packages that bring it.
 needs() {
@@ -299,26 +293,18 @@ needs() {
         need brotli brotli
         need node nodejs
         ;;
-    interop)
+    others)
         need g++ g++
         need node nodejs
         need npm npm
         need_header zlib.h zlib1g-dev
         need_python websockets python3-websockets
-        ;;
-    cgi)
-        need g++ g++
+        need chromium chromium
         need git git
         need php-cgi php-cgi
         ls /usr/sbin/php-fpm* >/dev/null 2>&1 || missing="$missing php-fpm"
         [ -e /usr/share/gitweb/gitweb.cgi ] || missing="$missing gitweb"
         perl -MCGI -e 1 2>/dev/null || missing="$missing libcgi-pm-perl"
-        ;;
-    browser)
-        need g++ g++
-        need node nodejs
-        need npm npm
-        need chromium chromium
         ;;
     esac
 }

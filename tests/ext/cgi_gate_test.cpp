@@ -244,23 +244,28 @@ TEST_CASE("cgi gate: without a descriptor for its pipes a program is 503, and al
         REQUIRE(hog.size() < 2'000'000);
     }
     // Two pipes and the directory: five. The handle that tells of the end can be done without.
+    // Nothing is checked meanwhile: the sanitizers need descriptors for their own questions.
+    std::vector<int> statuses;
+    bool is_quiet = true;
     for (const std::size_t free : {1u, 2u, 3u, 4u, 5u}) {
-        CAPTURE(free);
         for (std::size_t i = 0; i < free; ++i) {
             hog.pop_back();
         }
-        const auto answer =
-            porthole_test::ask(f.server, client, porthole_test::simple_get("/cgi-bin/hello.run"));
-        CHECK(answer.status == (free < 5 ? 503 : 200));
-        CHECK(f.until([] { return children() == 0; }));
+        statuses.push_back(
+            porthole_test::ask(f.server, client, porthole_test::simple_get("/cgi-bin/hello.run"))
+                .status);
+        is_quiet = is_quiet && f.until([] { return children() == 0; });
         for (std::size_t i = 0; i < free; ++i) {
             detail::File file;
             detail::FileInfo info;
-            CHECK(detail::open_path("/dev/../", file, info) == detail::OpenResult::ok);
+            is_quiet =
+                is_quiet && detail::open_path("/dev/../", file, info) == detail::OpenResult::ok;
             hog.push_back(std::move(file));
         }
     }
     hog.clear();
+    CHECK(statuses == std::vector<int>{503, 503, 503, 503, 200});
+    CHECK(is_quiet);
     CHECK(
         porthole_test::ask(f.server, client, porthole_test::simple_get("/cgi-bin/hello.run")).status
         == 200);
