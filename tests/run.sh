@@ -218,7 +218,7 @@ stage_windows() {
     stage 'windows: compile checks'
     checks python3 "$root/tests/compile/run.py" --cxx x86_64-w64-mingw32-g++-posix \
         --nm x86_64-w64-mingw32-nm \
-        --only 'hostile|leaks|prefix|two|unity|copy|define|mixed|implementation|example'
+        --only 'hostile|leaks|prefix|two|unity|copy|define|mixed|implementation'
 }
 
 # Test files by themselves, with all that they include; and the examples. The other layers differ by
