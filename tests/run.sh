@@ -184,11 +184,10 @@ stage_variants() {
         '-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG' -DCMAKE_CXX_STANDARD=20 \
         -DPORTHOLE_TEST_SINGLE_HEADER=ON -DPORTHOLE_TEST_UNITY=4 -DPORTHOLE_TEST_TOOLS=OFF \
         -DPORTHOLE_TEST_POLLERS=epoll
-    variant 'clang++ C++17, zlib' clang++ -DPORTHOLE_WITH_ZLIB=ON -DPORTHOLE_TEST_POLLERS=poll
+    variant 'clang++ C++17, zlib, no exceptions' clang++ -DPORTHOLE_WITH_ZLIB=ON \
+        '-DCMAKE_CXX_FLAGS=-fno-exceptions -fno-rtti' -DPORTHOLE_TEST_POLLERS=poll
     variant 'header-only, gnu++17' g++ -DPORTHOLE_TEST_HEADER_ONLY=ON -DCMAKE_CXX_EXTENSIONS=ON \
         '-DPORTHOLE_TEST_LAYERS=http;server' -DPORTHOLE_TEST_POLLERS=epoll
-    variant 'no exceptions' g++ '-DCMAKE_CXX_FLAGS=-fno-exceptions -fno-rtti' \
-        -DPORTHOLE_TEST_POLLERS=poll
 }
 
 stage_sanitizers() {

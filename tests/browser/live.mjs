@@ -121,12 +121,49 @@ function sha256(bytes) {
     return createHash('sha256').update(bytes).digest('hex');
 }
 
+/**
+ * A way to the program that can be cut, and that sees what is asked. With a pace it takes a rest of
+ * so many milliseconds behind each piece of the client's.
+ */
+async function makeRelay(port, paceMs = 0) {
+    const pairs = new Set();
+    const asked = [];
+    const relay = net.createServer((client) => {
+        const server = net.connect(port, '127.0.0.1');
+        pairs.add(client).add(server);
+        client.on('data', (bytes) => asked.push(bytes.toString('latin1', 0, 4096)));
+        if (paceMs > 0) {
+            client.on('data', (bytes) => {
+                client.pause();
+                server.write(bytes, () => setTimeout(() => client.resume(), paceMs));
+            });
+        } else {
+            client.pipe(server);
+        }
+        server.pipe(client);
+        for (const socket of [client, server]) {
+            socket.on('error', () => {});
+            socket.on('close', () => pairs.delete(socket));
+        }
+    });
+    relay.listen(0, '127.0.0.1');
+    await once(relay, 'listening');
+    return {
+        port: relay.address().port,
+        asked,
+        cut: () => pairs.forEach((socket) => socket.destroy()),
+        close: () => relay.close(),
+    };
+}
+
 async function useUpload(context, scratch) {
     const folder = path.join(scratch, 'incoming');
     mkdirSync(folder);
     const program = await start('upload', '--folder', folder, '--max-mb', '64');
+    // Slowly enough for the browser, which tells of the progress a few times a second.
+    const relay = await makeRelay(Number(program.url.port), 1);
     const page = await context.newPage();
-    await page.goto(program.url.href);
+    await page.goto(`http://127.0.0.1:${relay.port}/`);
     await page.evaluate(() => {
         window.seen = [];
         const open = XMLHttpRequest.prototype.open;
@@ -160,31 +197,8 @@ async function useUpload(context, scratch) {
     check(refused === '413', 'upload: with 413', refused);
     check(readdirSync(folder).length === 1, 'upload: and nothing of it is left', readdirSync(folder));
     await page.close();
+    relay.close();
     await stop(program);
-}
-
-/** A way to the program that can be cut, and that sees what is asked. */
-async function makeRelay(port) {
-    const pairs = new Set();
-    const asked = [];
-    const relay = net.createServer((client) => {
-        const server = net.connect(port, '127.0.0.1');
-        pairs.add(client).add(server);
-        client.on('data', (bytes) => asked.push(bytes.toString('latin1')));
-        client.pipe(server).pipe(client);
-        for (const socket of [client, server]) {
-            socket.on('error', () => {});
-            socket.on('close', () => pairs.delete(socket));
-        }
-    });
-    relay.listen(0, '127.0.0.1');
-    await once(relay, 'listening');
-    return {
-        port: relay.address().port,
-        asked,
-        cut: () => pairs.forEach((socket) => socket.destroy()),
-        close: () => relay.close(),
-    };
 }
 
 async function useDashboard(context) {
