@@ -217,7 +217,7 @@ stage_windows() {
     stage 'windows: compile checks'
     checks python3 "$root/tests/compile/run.py" --cxx x86_64-w64-mingw32-g++-posix \
         --nm x86_64-w64-mingw32-nm \
-        --only 'hostile|leaks|prefix|two|unity|copy|define|mixed|implementation'
+        --jobs "$jobs" --only 'hostile|leaks|prefix|define'
 }
 
 # Test files by themselves, with all that they include; and the examples. The other layers differ by
