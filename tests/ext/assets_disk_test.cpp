@@ -150,7 +150,7 @@ TEST_CASE("assets from disk: nobody listening, nothing is looked at") {
 }
 
 TEST_CASE("assets from disk: one look takes in a bounded number of files") {
-    constexpr std::size_t count = 130; // at 64 for each look
+    constexpr std::size_t count = 130;                 // at 64 for each look
     constexpr std::chrono::milliseconds interval{330}; // between two looks, and a little
     std::vector<std::string> paths;
     for (std::size_t i = 0; i < count; ++i) {

@@ -50,9 +50,7 @@ public:
         accept(server.mount("/cgi-bin", porthole::cgi(place.path("root"), std::move(cgi))));
         accept(server.listen("127.0.0.1", 0));
     }
-    void accept(const porthole::Error& error) {
-        REQUIRE(error.message() == "no error");
-    }
+    void accept(const porthole::Error& error) { REQUIRE(error.message() == "no error"); }
 
     /// On a connection of its own.
     porthole::testing::Answer send(std::string_view bytes, bool is_head = false) {

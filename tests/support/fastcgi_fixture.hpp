@@ -223,9 +223,7 @@ public:
         accept(server.mount("/app", porthole::fastcgi(responder.address(), std::move(options))));
         accept(server.listen("127.0.0.1", 0));
     }
-    void accept(const porthole::Error& error) {
-        REQUIRE(error.message() == "no error");
-    }
+    void accept(const porthole::Error& error) { REQUIRE(error.message() == "no error"); }
     /// Each request is answered with that, when its content has come.
     void answer_with(std::string text) {
         responder.serve = [text = std::move(text)](Responder::Peer& peer) {

@@ -23,7 +23,7 @@ namespace detail {
 /// What can be told of a file without reading it.
 struct FileInfo {
     bool is_directory = false;
-    bool is_unlinked = false; ///< its last name is gone: deleted, or replaced by another file
+    bool is_unlinked = false;   ///< its last name is gone: deleted, or replaced by another file
     bool is_executable = false; ///< somebody may run it; on Windows the name alone tells
     std::uint64_t volume = 0;
     std::uint64_t inode = 0;
