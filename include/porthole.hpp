@@ -11,8 +11,20 @@
 //     server.get("/", [](const porthole::Request&, porthole::Response& response) {
 //         response.text("Hello from the frame loop\n");
 //     });
-//     if (auto error = server.listen("localhost", 8080)) { ... error.message() ... }
-//     while (running) { server.tick(); update(); render(); }
+//     if (auto error = server.listen("localhost", 8080)) {
+//         std::fprintf(stderr, "%s\n", error.message().c_str());
+//     }
+//     while (game_is_running()) {
+//         server.tick();                       // never blocks
+//         update();
+//         render();
+//     }
+//
+// Where to read on: server/server.hpp has routes, listeners and the calls that pump; what a handler
+// is given is in http/request.hpp and http/response.hpp; all that a peer can make grow has its
+// bound in base/limits.hpp, and who is let in at all is decided in server/guard.hpp. Each header of
+// ext/ begins with an example. What stands in namespace detail is nobody's business but the
+// library's own.
 //
 // Below is the table of contents, in the order in which bytes travel: from the wire to the handler
 // and back. Declarations first; the definitions follow in one block, in one source file.
@@ -146,12 +158,16 @@
 #endif
 #if PORTHOLE_WITH_CGI
 #include "porthole/ext/cgi.hpp"
+#include "porthole/ext/cgi_answer.hpp"
 #include "porthole/ext/cgi_environment.hpp"
 #include "porthole/ext/cgi_gate.hpp"
 #include "porthole/ext/cgi_log.hpp"
 #include "porthole/ext/cgi_mount.hpp"
+#include "porthole/ext/cgi_queue.hpp"
 #include "porthole/ext/cgi_run.hpp"
 #include "porthole/ext/cgi_spool.hpp"
+#include "porthole/ext/cgi_task.hpp"
+#include "porthole/ext/cgi_upload.hpp"
 #include "porthole/ext/fastcgi.hpp"
 #include "porthole/ext/fastcgi_gate.hpp"
 #include "porthole/ext/fastcgi_mount.hpp"
@@ -291,6 +307,10 @@
 #include "porthole/ext/cgi_environment.inl"
 #include "porthole/ext/cgi_log.inl"
 #include "porthole/ext/cgi_spool.inl"
+#include "porthole/ext/cgi_queue.inl"
+#include "porthole/ext/cgi_task.inl"
+#include "porthole/ext/cgi_upload.inl"
+#include "porthole/ext/cgi_answer.inl"
 #include "porthole/ext/cgi_gate.inl"
 #include "porthole/ext/cgi_run_output.inl"
 #include "porthole/ext/cgi_run.inl"

@@ -13,8 +13,20 @@
 //     server.get("/", [](const porthole::Request&, porthole::Response& response) {
 //         response.text("Hello from the frame loop\n");
 //     });
-//     if (auto error = server.listen("localhost", 8080)) { ... error.message() ... }
-//     while (running) { server.tick(); update(); render(); }
+//     if (auto error = server.listen("localhost", 8080)) {
+//         std::fprintf(stderr, "%s\n", error.message().c_str());
+//     }
+//     while (game_is_running()) {
+//         server.tick();                       // never blocks
+//         update();
+//         render();
+//     }
+//
+// Where to read on: server/server.hpp has routes, listeners and the calls that pump; what a handler
+// is given is in http/request.hpp and http/response.hpp; all that a peer can make grow has its
+// bound in base/limits.hpp, and who is let in at all is decided in server/guard.hpp. Each header of
+// ext/ begins with an example. What stands in namespace detail is nobody's business but the
+// library's own.
 //
 // Below is the table of contents, in the order in which bytes travel: from the wire to the handler
 // and back. Declarations first; the definitions follow in one block, in one source file.
@@ -2776,8 +2788,9 @@ public:
     /// A location with control characters becomes a 500 without Location.
     Response& redirect(std::string_view location, int code = 302);
     /// An error in the library's own plain form: the code, its reason and a sentence; forgets
-    /// everything that was set. Server::on_error() may put a page in its place.
-    Response& fail(int code, std::string_view sentence);
+    /// everything that was set. Server::on_error() may put a page in its place. With `retry_after`
+    /// the client is told when to try again (RFC 9110 section 10.2.3).
+    Response& fail(int code, std::string_view sentence, std::chrono::seconds retry_after = {});
     /// 204, without content and Content-Type.
     Response& no_content();
     /// True when anything has been set, or the answer is deferred.
@@ -3462,7 +3475,7 @@ public:
     void redirect(std::string_view location, int code = 302);
     void no_content();
     /// As Response::fail(): forgets what was set.
-    void fail(int code, std::string_view sentence);
+    void fail(int code, std::string_view sentence, std::chrono::seconds retry_after = {});
     /// Answers as a GET of `target`, a path of this server with perhaps a query, would be answered:
     /// hooks, routes and handlers see the same request with that target, and HEAD stays HEAD. The
     /// guard has let it in before. At most eight in a row, then 500. Ticking thread or not, it runs
@@ -5869,9 +5882,9 @@ PORTHOLE_NAMESPACE_END
 
 // CGI/1.1 (RFC 3875): any program as a web page, from inside a main loop.
 //
-//     server.mount("/cgi-bin", porthole::cgi("cgi-bin"));
-//     server.mount("/git", porthole::cgi_program("/usr/lib/git-core/git-http-backend",
-//         {{"GIT_PROJECT_ROOT", "/srv/git"}, {"GIT_HTTP_EXPORT_ALL", ""}}));
+//     auto error = server.mount("/cgi-bin", porthole::cgi("cgi-bin"));
+//     error = server.mount("/git", porthole::cgi_program("/usr/lib/git-core/git-http-backend",
+//         {{"GIT_PROJECT_ROOT", "/srv/git"}, {"GIT_HTTP_EXPORT_ALL", "1"}}));
 //
 // Uploads go into the program as fast as it reads, and what it prints to the client as fast as that
 // reads; nothing is collected whole and nothing waits. Programs are started without a shell, get an
@@ -5939,17 +5952,12 @@ enum class ChunkedUpload : unsigned char {
 
 namespace detail {
 
-/// What CgiOptions has collected.
-struct CgiSettings {
-    std::vector<std::pair<std::string, std::string>> interpreters; ///< ".php", "php-cgi"
-    std::vector<std::string> index{"index.cgi"};
+/// What is the same for all that answers from behind, be it a program or a server.
+struct CgiTaskSettings {
     CgiVariables variables;
-    std::vector<std::string> inherited{"PATH"};
     std::string document_root;
-    std::string working_directory;
     std::chrono::milliseconds timeout{30'000};
-    std::chrono::milliseconds max_run_time{0};
-    std::size_t max_programs = 4;
+    std::size_t max_running = 4;
     std::size_t max_waiting = 16;
     std::size_t max_head_bytes = 16 * 1024;
     std::size_t spool_memory_bytes = 64 * 1024;
@@ -5957,6 +5965,15 @@ struct CgiSettings {
     std::uint64_t max_body_bytes = 0;
     ChunkedUpload chunked = ChunkedUpload::spool;
     bool passes_authorization = false;
+};
+
+/// What CgiOptions has collected.
+struct CgiSettings : CgiTaskSettings {
+    std::vector<std::pair<std::string, std::string>> interpreters; ///< ".php", "php-cgi"
+    std::vector<std::string> index{"index.cgi"};
+    std::vector<std::string> inherited{"PATH"};
+    std::string working_directory;
+    std::chrono::milliseconds max_run_time{0};
 };
 
 } // namespace detail
@@ -6008,7 +6025,7 @@ public:
     }
     /// Programs that run at the same time.
     CgiOptions& max_programs(std::size_t count) {
-        settings_.max_programs = count == 0 ? 1 : count;
+        settings_.max_running = count == 0 ? 1 : count;
         return *this;
     }
     /// Requests that wait for their turn; one more is 503 with Retry-After.
@@ -6059,11 +6076,23 @@ cgi_program(std::string_view program, CgiVariables variables = {}, CgiOptions op
 
 PORTHOLE_NAMESPACE_END
 
-// porthole/ext/cgi_gate.hpp
+// porthole/ext/cgi_answer.hpp
 
-// How many programs of one mount run at the same time, who waits for a place, and the beat by which
-// all of them are looked after: their timeouts, clients that have gone, and programs that have
-// ended. It goes with its mount, and no program outlives it.
+// The answer that is made of what comes from behind: its head is collected and looked at, becomes
+// the head of the answer (RFC 3875 section 6), and what was read together with it is its content's
+// begin. What cannot be an answer is 502, and the log says why.
+
+// porthole/ext/cgi_task.hpp
+
+// What a queue, a request's content and an answer's source know of one request that something else
+// answers: a program (CgiRun) or a server (FastCgiRequest).
+
+// porthole/ext/cgi_queue.hpp
+
+// The requests of one mount that something else answers, a program or a server: how many are being
+// answered at the same time, who waits for a place, and the beat by which all of them are looked
+// after: their timeouts, and clients that have gone. It goes with its mount, and none of its tasks
+// outlives it.
 
 #include <deque>
 
@@ -6071,29 +6100,25 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
-class CgiRun;
+class CgiTask;
 
-class CgiGate : public std::enable_shared_from_this<CgiGate> {
+class CgiQueue : public std::enable_shared_from_this<CgiQueue> {
 public:
-    explicit CgiGate(CgiSettings settings) : settings_(std::move(settings)) {}
+    CgiQueue() = default;
+    CgiQueue(const CgiQueue&) = delete;
+    CgiQueue& operator=(const CgiQueue&) = delete;
+    virtual ~CgiQueue() = default;
 
-    void attach(Server& server) noexcept { server_ = &server; }
-    /// Kills what runs, and waits for its end for the moment that a killed program needs.
-    void close() noexcept;
+    virtual const CgiTaskSettings& settings() const noexcept = 0;
 
     /// False when one more request would be one too many.
     bool has_room() const noexcept;
-    /// Starts the program, or lets it wait for its turn.
-    void enter(const std::shared_ptr<CgiRun>& run);
+    /// Starts it, or lets it wait for its turn.
+    void enter(const std::shared_ptr<CgiTask>& task);
     /// It needs no place any more, or will never need one. In a later unit of work its place is
     /// given on.
-    void leave(const CgiRun& run);
-
-    Server* server() const noexcept { return server_; }
-    const CgiSettings& settings() const noexcept { return settings_; }
-    const std::shared_ptr<ProcessReaper>& reaper() const noexcept { return reaper_; }
-    void log(LogLevel level, LogId id, std::string_view sentence, std::string_view peer) const;
-    /// Where the poller cannot tell: one of the programs has moved something, so it is worth asking
+    void leave(const CgiTask& task);
+    /// Where the poller cannot tell: one of the tasks has moved something, so it is worth asking
     /// all of them again soon.
     void ask_again();
 
@@ -6101,23 +6126,222 @@ public:
     void begin_spooling() noexcept { ++spooling_; }
     void end_spooling() noexcept { --spooling_; }
 
-private:
-    void start(const std::shared_ptr<CgiRun>& run);
-    void start_next();
-    void note_free_place();
+    /// Null once the mount has gone.
+    Server* server() const noexcept { return server_; }
+    const TaskPoster& poster() const noexcept { return poster_; }
+    void log(LogLevel level, LogId id, std::string_view sentence, std::string_view peer) const;
+
+protected:
+    void attach(Server& server);
+    /// Ends all tasks at once.
+    void shut_all() noexcept;
+    /// The beat is wanted from now on, until nothing is left to be looked after.
     void arm();
+
+private:
+    /// Places taken by what is no task any more.
+    virtual std::size_t places_behind() const noexcept { return 0; }
+    /// Of the timeouts that go by the beat, the shortest.
+    virtual std::chrono::milliseconds shortest_timeout() const noexcept;
+    /// The rest of what goes by the beat. True as long as there is something.
+    virtual bool look_after(Duration passed) = 0;
+
+    bool has_place() const noexcept;
+    void start(const std::shared_ptr<CgiTask>& task);
+    void start_next();
+    void post_turn();
     void on_beat(Duration passed);
     TimePoint now() const noexcept;
 
-    CgiSettings settings_;
-    Server* server_ = nullptr; ///< null once it is closed
-    std::shared_ptr<ProcessReaper> reaper_ = std::make_shared<ProcessReaper>();
-    std::vector<std::shared_ptr<CgiRun>> running_;
-    std::deque<std::shared_ptr<CgiRun>> waiting_;
+    Server* server_ = nullptr;
+    TaskPoster poster_;
+    std::vector<std::shared_ptr<CgiTask>> running_;
+    std::deque<std::shared_ptr<CgiTask>> waiting_;
     std::size_t spooling_ = 0;
     TimerHandle beat_;
     TimePoint last_beat_{};
     bool is_posted_ = false;
+    bool is_asked_ = false;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class CgiUpload;
+
+/// What the client is told; the log says more.
+inline constexpr std::string_view no_answer =
+    "What is behind this path did not answer; see the server's log.";
+
+/// What has to be known of the request.
+struct CgiTaskOrder {
+    std::string name; ///< of what answers, for the log
+    std::string peer;
+    bool is_head = false;
+    bool has_content = false;
+    bool is_spooled = false; ///< its turn comes when the content is complete
+};
+
+class CgiTask : public std::enable_shared_from_this<CgiTask> {
+public:
+    CgiTask(std::shared_ptr<CgiQueue> queue, const CgiTaskOrder& order)
+        : queue_(std::move(queue)), name_(order.name), peer_(order.peer) {}
+    CgiTask(const CgiTask&) = delete;
+    CgiTask& operator=(const CgiTask&) = delete;
+    virtual ~CgiTask() = default;
+
+    // By the queue.
+    /// Its turn has come. Leaves the queue when it comes to nothing.
+    virtual void start() = 0;
+    virtual void on_beat(Duration passed) = 0;
+    /// The mount goes: ends everything at once.
+    virtual void shut() noexcept = 0;
+    /// True when the poller cannot tell what moves here.
+    virtual bool is_polled() const noexcept { return false; }
+
+    // By the request's content, which is dropped once nobody reads it any more.
+    virtual CgiUpload& upload() noexcept = 0;
+    virtual void on_content(std::string_view piece) = 0;
+    virtual void on_content_end() = 0;
+    /// The client has gone, or the request was refused after all.
+    virtual void on_content_abort() = 0;
+
+    // By the source of the answer.
+    virtual BodySource::Piece pull(char* into, std::size_t capacity) = 0;
+    /// `is_complete`: all has been taken that was promised.
+    virtual void on_source_gone(bool is_complete) = 0;
+    void set_waker(std::function<void()> waker) { waker_ = std::move(waker); }
+
+    void log(LogLevel level, LogId id, std::string_view text) const;
+
+protected:
+    CgiQueue& queue() const noexcept { return *queue_; }
+    /// The source may be asked again: now, or in a later unit of work.
+    void wake_source();
+    void post_wake();
+
+private:
+    std::shared_ptr<CgiQueue> queue_;
+    std::string name_;
+    std::string peer_;
+    std::function<void()> waker_;
+};
+
+/// The sink of the content that goes to `task`. One that is not spooled is queued at once.
+BodySink make_cgi_sink(CgiQueue& queue, const std::shared_ptr<CgiTask>& task);
+
+/// The content of an answer, as it comes from behind.
+class CgiSource final : public BodySource {
+public:
+    CgiSource(std::shared_ptr<CgiTask> task, std::optional<std::uint64_t> size) noexcept
+        : task_(std::move(task)), size_(size) {}
+    ~CgiSource() override;
+    std::optional<std::uint64_t> size() const override { return size_; }
+    Piece pull(char* into, std::size_t capacity) override;
+    void set_waker(std::function<void()> waker) override { task_->set_waker(std::move(waker)); }
+
+private:
+    std::shared_ptr<CgiTask> task_;
+    std::optional<std::uint64_t> size_;
+    std::uint64_t given_ = 0;
+    bool has_ended_ = false;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class CgiAnswering {
+public:
+    enum class State : unsigned char {
+        head,    ///< not complete
+        peek,    ///< there is no Content-Type: is there content?
+        content, ///< it is to be sent by send_content()
+        whole,   ///< all that was to be sent has been
+        failed,
+    };
+
+    CgiAnswering(Reply reply, const CgiHeadParser::Options& options, bool is_head_wanted)
+        : reply_(std::move(reply)), parser_(options), is_head_wanted_(is_head_wanted) {}
+
+    /// Where to append what comes next.
+    std::string& incoming() noexcept { return state_ == State::head ? head_ : rest_; }
+    /// Looks at what has come, all of it when `has_ended`.
+    State look(bool has_ended, const CgiTask& task);
+
+    /// When failed.
+    CgiFault fault() const noexcept { return parser_.fault(); }
+    /// When failed: one line for the log, with some of its own words, which are of help to whoever
+    /// wrote the program.
+    std::string describe_fault() const;
+
+    /// When it has content: lets `task` be its source.
+    void send_content(std::shared_ptr<CgiTask> task);
+    /// The content that the head promises.
+    std::optional<std::uint64_t> promised_bytes() const noexcept { return promised_; }
+    /// Copies what was read together with the head; 0 when no more is left.
+    std::size_t take_rest(char* into, std::size_t capacity);
+
+    /// Answers with an error, if there is no answer yet. A 503 is worth another try in a second.
+    void fail(int status, std::string_view sentence);
+    /// Nobody waits for it.
+    void forget() noexcept { reply_ = Reply(); }
+    bool is_finished() const noexcept { return reply_.is_finished(); }
+    bool peer_gone() const noexcept { return reply_.peer_gone(); }
+
+private:
+    State send_head(bool has_content);
+
+    Reply reply_;
+    CgiHeadParser parser_;
+    std::string head_; ///< as long as it is looked at, it stays where it is
+    std::string rest_;
+    std::size_t rest_taken_ = 0;
+    std::optional<std::uint64_t> promised_;
+    State state_ = State::head;
+    bool is_head_wanted_;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/cgi_gate.hpp
+
+// The queue of a mount whose requests are answered by programs. A program that is no longer wanted
+// keeps its place until it has ended and been reaped, so that there are never more of them than
+// CgiOptions::max_programs says.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class CgiGate final : public CgiQueue {
+public:
+    explicit CgiGate(CgiSettings settings) : settings_(std::move(settings)) {}
+
+    using CgiQueue::attach;
+    /// Kills what runs, and waits for its end for the moment that a killed program needs.
+    void close() noexcept;
+
+    const CgiSettings& settings() const noexcept override { return settings_; }
+    const std::shared_ptr<ProcessReaper>& reaper() const noexcept { return reaper_; }
+
+private:
+    std::size_t places_behind() const noexcept override { return reaper_->size(); }
+    bool look_after(Duration passed) override;
+
+    CgiSettings settings_;
+    std::shared_ptr<ProcessReaper> reaper_ = std::make_shared<ProcessReaper>();
 };
 
 } // namespace detail
@@ -6180,6 +6404,11 @@ PORTHOLE_NAMESPACE_END
 // of it, what it writes to its log, and its end. What one side cannot take stays where it is: in
 // the client's socket or in the program's pipe.
 
+// porthole/ext/cgi_upload.hpp
+
+// The content of a request on its way to what answers it: spooled until it is whole, or held back
+// in the client's socket while the other side takes no more, or dropped once nobody reads it.
+
 // porthole/ext/cgi_spool.hpp
 
 // An upload that has to be there whole before its program starts: in memory at first, and then in a
@@ -6215,53 +6444,94 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
-class CgiGate;
+/// For the log.
+inline constexpr std::string_view upload_is_not_spooled =
+    "the upload cannot be spooled: the disk for temporary files is full or missing";
 
-/// What is to be run, and what the run has to know of its request.
-struct CgiOrder {
-    ProcessOptions process;
-    std::string name; ///< for the log
-    std::string peer;
-    bool is_head = false;
-    bool is_nph = false;
-    bool has_content = false;
-    bool is_spooled = false; ///< the program is to start when the content is complete
+class CgiUpload {
+public:
+    CgiUpload(std::shared_ptr<CgiQueue> queue, bool has_content, bool is_spooled);
+    CgiUpload(const CgiUpload&) = delete;
+    CgiUpload& operator=(const CgiUpload&) = delete;
+    ~CgiUpload() { leave_spooling(); }
+
+    void set_flow(BodyFlow flow) { flow_ = std::move(flow); }
+
+    bool is_spooled() const noexcept { return is_spooled_; }
+    /// False when there is no room; the request is then refused with 507, which ends in
+    /// on_content_abort().
+    bool spool(std::string_view piece);
+    /// It counts as waiting no more.
+    void leave_spooling() noexcept;
+    std::uint64_t spooled_bytes() const noexcept { return spool_.size(); }
+    /// True when something of it has not been read back.
+    bool has_spooled() const noexcept { return is_spooled_ && !spool_.is_read(); }
+    std::size_t read_spooled(char* into, std::size_t capacity) noexcept {
+        return spool_.read(into, capacity);
+    }
+
+    void end() noexcept { has_ended_ = true; }
+    /// True when nothing more will come.
+    bool has_ended() const noexcept { return has_ended_; }
+    /// Lets what comes next wait in the client's socket, or not any more.
+    void pause(bool is_paused);
+
+    /// Nobody reads it: the rest is taken from the client for a while all the same, because most
+    /// clients read no answer before they have sent everything. `unsent` bytes had come before.
+    void drop(std::size_t unsent);
+    void drop_more(std::size_t bytes);
+    bool is_dropped() const noexcept { return is_dropped_; }
+
+private:
+    std::shared_ptr<CgiQueue> queue_;
+    BodyFlow flow_;
+    CgiSpool spool_;
+    std::uint64_t dropped_ = 0;
+    bool is_spooled_;
+    bool is_counted_;
+    bool has_ended_;
+    bool is_paused_ = false;
+    bool is_dropped_ = false;
 };
 
-class CgiRun : public std::enable_shared_from_this<CgiRun> {
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What is to be run.
+struct CgiOrder : CgiTaskOrder {
+    ProcessOptions process;
+    bool is_nph = false;
+};
+
+class CgiRun final : public CgiTask {
 public:
     CgiRun(std::shared_ptr<CgiGate> gate, CgiOrder order, Reply reply);
-    CgiRun(const CgiRun&) = delete;
-    CgiRun& operator=(const CgiRun&) = delete;
-    ~CgiRun();
 
-    // The request's content. It is dropped once the program has stopped reading.
-    void set_flow(BodyFlow flow) { flow_ = std::move(flow); }
-    void on_content(std::string_view piece);
-    void on_content_end();
-    /// The client has gone, or the request was refused after all.
-    void on_content_abort();
-
-    // By the gate.
-    /// Starts the program. False: it cannot be, or nobody waits any more; that was all.
-    bool start();
-    void on_beat(Duration passed);
-    /// The mount goes: kills the program at once.
-    void shut() noexcept;
+    /// Starts the program.
+    void start() override;
+    void on_beat(Duration passed) override;
+    /// Kills the program at once.
+    void shut() noexcept override;
     /// True when the poller cannot tell of this program's pipes.
-    bool is_polled() const noexcept { return is_polled_; }
+    bool is_polled() const noexcept override { return is_polled_; }
 
-    // By the source of the answer.
-    BodySource::Piece pull(char* into, std::size_t capacity);
-    void set_waker(std::function<void()> waker) { waker_ = std::move(waker); }
-    /// `is_complete`: all has been taken that was promised.
-    void on_source_gone(bool is_complete);
+    CgiUpload& upload() noexcept override { return upload_; }
+    void on_content(std::string_view piece) override;
+    void on_content_end() override;
+    void on_content_abort() override;
+
+    BodySource::Piece pull(char* into, std::size_t capacity) override;
+    void on_source_gone(bool is_complete) override;
 
 private:
     enum class Stage : unsigned char {
         waiting, ///< for content that is spooled, or for a place
-        head,    ///< the program runs, and its head is not complete
-        peek,    ///< it has no Content-Type: is there content?
+        head,    ///< the program runs, and the answer has not begun
         content, ///< the answer has begun
         ending,  ///< nothing more is wanted of the program
         over,
@@ -6270,88 +6540,55 @@ private:
     bool watch_all();
     void watch_pipe(
         WatchHandle& watch, NativeHandle handle, Interest interest, void (CgiRun::*on_ready)());
-    void mark_active() noexcept;
+    void stop_watching() noexcept;
+    CgiGate& gate() const noexcept { return static_cast<CgiGate&>(queue()); }
 
+    bool has_more_to_send() const noexcept;
     void feed();
-    void on_input_ready() { feed(); }
-    void pause(bool is_paused);
     void drop_input();
-    void drop_content(std::size_t bytes);
 
     void on_output_ready();
     bool read_head();
     void take_head();
-    void answer(bool has_content);
+    void fail_head();
     void want_output(bool is_wanted);
-    void on_output_end();
-    void fail_head(CgiFault fault);
 
-    void on_error_ready();
+    void on_error_ready() { read_errors(1); }
     void read_errors(int at_most);
+    LogLines::Sink line_sink();
     void on_exit_ready();
     void poll_all();
 
     bool check_time(Duration passed);
-    void end_spooling() noexcept;
     void give_up(int status, std::string_view why);
     void refuse_start(const Error& error);
     void end_program();
     void kill_program();
     void finish();
     void report_end(const ExitStatus& status);
-    void log(LogLevel level, LogId id, std::string_view text) const;
 
-    std::shared_ptr<CgiGate> gate_;
     CgiOrder order_;
-    Reply reply_;
-    BodyFlow flow_;
+    CgiUpload upload_;
+    CgiAnswering answer_;
     Process process_;
     WatchHandle input_watch_;
     WatchHandle output_watch_;
     WatchHandle error_watch_;
     WatchHandle exit_watch_;
-    CgiSpool spool_;
-    Buffer pending_;   ///< of the content, on its way into the program
-    std::string head_; ///< as long as it is looked at, it stays where it is
-    std::string rest_; ///< content that was read together with the head
-    std::size_t rest_taken_ = 0;
-    CgiHeadParser parser_;
+    Buffer pending_; ///< of the content, on its way into the program
     LogLines lines_;
-    std::function<void()> waker_;
     std::string failure_; ///< why there is no answer, until it is known how the program ended
     Duration quiet_{};    ///< since something has moved
     Duration age_{};
     Duration ending_for_{};
-    std::uint64_t dropped_ = 0; ///< bytes of content that the program did not want
     Stage stage_ = Stage::waiting;
-    bool is_spooling_ = false;
     bool is_active_ = false; ///< since the last beat
     bool is_polled_ = false;
-    bool content_has_ended_ = false;
-    bool drops_input_ = false;
-    bool is_paused_ = false;
     bool output_has_ended_ = false;
     bool source_waits_ = false;
     bool is_broken_ = false; ///< the answer cannot be completed
     bool has_exited_ = false;
     bool was_killed_ = false; ///< by us, so that its end is no news
-};
-
-/// The content of a program's answer.
-class CgiSource final : public BodySource {
-public:
-    CgiSource(std::shared_ptr<CgiRun> run, std::optional<std::uint64_t> size) noexcept
-        : run_(std::move(run)), size_(size) {}
-    ~CgiSource() override;
-    std::optional<std::uint64_t> size() const override { return size_; }
-    Piece pull(char* into, std::size_t capacity) override;
-    void set_waker(std::function<void()> waker) override { run_->set_waker(std::move(waker)); }
-
-private:
-    std::shared_ptr<CgiRun> run_;
-    std::optional<std::uint64_t> size_;
-    std::uint64_t given_ = 0;
-    bool has_ended_ = false;
 };
 
 } // namespace detail
@@ -6414,9 +6651,9 @@ PORTHOLE_NAMESPACE_END
 // Application servers that run already, as one web page or many: FastCGI 1.0 (php-fpm and others)
 // and SCGI, over TCP or a unix socket. It is how CGI scales past one process to a request.
 //
-//     server.mount("/app", porthole::fastcgi("unix:/run/php/php-fpm.sock",
+//     auto error = server.mount("/app", porthole::fastcgi("unix:/run/php/php-fpm.sock",
 //         porthole::FastCgiOptions{}.document_root("/srv/app/public")));
-//     server.mount("/tool", porthole::scgi("127.0.0.1:4000"));
+//     error = server.mount("/tool", porthole::scgi("127.0.0.1:4000"));
 //
 // Everything runs inside tick(): connecting has a deadline, uploads go in as fast as the server
 // behind reads, and answers come out as fast as the client does.
@@ -6428,23 +6665,16 @@ class Mount;
 namespace detail {
 
 /// What FastCgiOptions has collected.
-struct FastCgiSettings {
-    std::string document_root;
+struct FastCgiSettings : CgiTaskSettings {
+    FastCgiSettings() {
+        max_running = 8;
+        max_waiting = 64;
+    }
     std::vector<std::string> extensions{".php"};
     std::string index = "index.php";
-    CgiVariables variables;
     std::chrono::milliseconds connect_timeout{5'000};
-    std::chrono::milliseconds timeout{30'000};
-    std::size_t max_connections = 8;
-    std::size_t max_waiting = 64;
     std::size_t max_idle = 4;
-    std::size_t max_head_bytes = 16 * 1024;
-    std::size_t spool_memory_bytes = 64 * 1024;
-    std::uint64_t max_spool_bytes = std::uint64_t{1024} * 1024 * 1024;
-    std::uint64_t max_body_bytes = 0;
-    ChunkedUpload chunked = ChunkedUpload::spool;
     bool keeps_connections = true;
-    bool passes_authorization = false;
 };
 
 } // namespace detail
@@ -6489,7 +6719,7 @@ public:
     }
     /// Requests that are with the server behind at the same time, each on its own connection.
     FastCgiOptions& max_connections(std::size_t count) {
-        settings_.max_connections = count == 0 ? 1 : count;
+        settings_.max_running = count == 0 ? 1 : count;
         return *this;
     }
     /// Requests that wait for their turn; one more is 503 with Retry-After.
@@ -6549,19 +6779,14 @@ PORTHOLE_NAMESPACE_END
 
 // porthole/ext/fastcgi_gate.hpp
 
-// How many requests of one mount are with the application server at the same time, who waits for a
-// place, which connections are idle and open for the next one, and the beat by which all of them
-// are looked after. It goes with its mount, and no connection outlives it.
-
-#include <deque>
+// The queue of a mount whose requests are answered by an application server: where that is, and
+// which connections to it are idle and open for the next one.
 
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
-class FastCgiRequest;
-
-class FastCgiGate : public std::enable_shared_from_this<FastCgiGate> {
+class FastCgiGate final : public CgiQueue {
 public:
     FastCgiGate(std::string address, bool is_scgi, FastCgiSettings settings);
 
@@ -6569,29 +6794,14 @@ public:
     Error attach(Server& server);
     void close() noexcept;
 
-    /// False when one more request would be one too many.
-    bool has_room() const noexcept;
-    /// Begins, or lets it wait for its turn.
-    void enter(const std::shared_ptr<FastCgiRequest>& request);
-    /// It needs no place any more, or will never need one.
-    void leave(const FastCgiRequest& request);
-
     /// A connection that was kept and is still open; not open when there is none.
     Socket take_idle();
     void keep(Socket socket);
-    std::size_t idle_count() const noexcept { return idle_.size(); }
 
-    Server* server() const noexcept { return server_; }
-    const TaskPoster& poster() const noexcept { return poster_; }
-    const FastCgiSettings& settings() const noexcept { return settings_; }
+    const FastCgiSettings& settings() const noexcept override { return settings_; }
     bool is_scgi() const noexcept { return is_scgi_; }
     const std::string& address() const noexcept { return address_; }
     const std::vector<Endpoint>& endpoints() const noexcept { return endpoints_; }
-    void log(LogLevel level, LogId id, std::string_view sentence, std::string_view peer) const;
-
-    /// Uploads that are spooled count as waiting: each may take disk.
-    void begin_spooling() noexcept { ++spooling_; }
-    void end_spooling() noexcept { --spooling_; }
 
 private:
     struct Idle {
@@ -6600,28 +6810,16 @@ private:
         Duration age{};
     };
 
+    std::chrono::milliseconds shortest_timeout() const noexcept override;
+    bool look_after(Duration passed) override;
     Error find_endpoints();
-    void start(const std::shared_ptr<FastCgiRequest>& request);
-    void start_next();
-    void note_free_place();
     void drop_idle(NativeHandle handle);
-    void arm();
-    void on_beat(Duration passed);
-    TimePoint now() const noexcept;
 
     std::string address_;
     bool is_scgi_;
     FastCgiSettings settings_;
     std::vector<Endpoint> endpoints_;
-    Server* server_ = nullptr; ///< null once it is closed
-    TaskPoster poster_;
-    std::vector<std::shared_ptr<FastCgiRequest>> running_;
-    std::deque<std::shared_ptr<FastCgiRequest>> waiting_;
     std::vector<Idle> idle_; ///< the youngest at the end
-    std::size_t spooling_ = 0;
-    TimerHandle beat_;
-    TimePoint last_beat_{};
-    bool is_posted_ = false;
 };
 
 } // namespace detail
@@ -6644,48 +6842,32 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
-class FastCgiGate;
-
-/// What is to be asked, and what has to be known of its request.
-struct FastCgiOrder {
+/// What is to be asked.
+struct FastCgiOrder : CgiTaskOrder {
     std::vector<std::string> variables; ///< "NAME=value"
-    std::string peer;
-    bool is_head = false;
-    bool has_content = false;
-    bool is_spooled = false; ///< to be sent when the content is complete
 };
 
-class FastCgiRequest : public std::enable_shared_from_this<FastCgiRequest> {
+class FastCgiRequest final : public CgiTask {
 public:
     FastCgiRequest(std::shared_ptr<FastCgiGate> gate, FastCgiOrder order, Reply reply);
-    FastCgiRequest(const FastCgiRequest&) = delete;
-    FastCgiRequest& operator=(const FastCgiRequest&) = delete;
-    ~FastCgiRequest();
 
-    // The request's content. It is dropped once nobody reads it any more.
-    void set_flow(BodyFlow flow) { flow_ = std::move(flow); }
-    void on_content(std::string_view piece);
-    void on_content_end();
-    /// The client has gone, or the request was refused after all.
-    void on_content_abort();
+    void start() override;
+    void on_beat(Duration passed) override;
+    void shut() noexcept override;
 
-    // By the gate.
-    void start();
-    void on_beat(Duration passed);
-    /// The mount goes.
-    void shut() noexcept;
+    CgiUpload& upload() noexcept override { return upload_; }
+    void on_content(std::string_view piece) override;
+    void on_content_end() override;
+    void on_content_abort() override;
 
-    // By the source of the answer.
-    BodySource::Piece pull(char* into, std::size_t capacity);
-    void set_waker(std::function<void()> waker) { waker_ = std::move(waker); }
-    void on_source_gone();
+    BodySource::Piece pull(char* into, std::size_t capacity) override;
+    void on_source_gone(bool is_complete) override;
 
 private:
     enum class Stage : unsigned char {
         waiting,    ///< for content that is spooled, or for a place
         connecting, ///< to the application server
-        head,       ///< the request is on its way, and the head of the answer is not complete
-        peek,       ///< it has no Content-Type: is there content?
+        head,       ///< the request is on its way, and the answer has not begun
         content,    ///< the answer has begun
         ending,     ///< the answer is complete, and the connection may be of further use
         over,
@@ -6697,6 +6879,8 @@ private:
         end,
         broken, ///< `fault_` says why
     };
+
+    FastCgiGate& gate() const noexcept { return static_cast<FastCgiGate&>(queue()); }
 
     void begin_connecting();
     void look_at_connector(TimePoint now);
@@ -6711,9 +6895,7 @@ private:
     void feed();
     bool refill();
     void queue_content(std::string_view bytes);
-    void pause(bool is_paused);
     void drop_input();
-    void drop_content(std::size_t bytes);
 
     bool receive();
     News next(std::size_t most, std::string_view& piece);
@@ -6721,85 +6903,50 @@ private:
     bool is_stale() const noexcept;
     void begin_again();
     void on_head_input();
-    void take_output(std::string_view piece);
     void take_head();
-    void answer(bool has_content);
-    void fail_head(CgiFault fault);
     void fail_exchange();
     void on_ending_input();
     void drain();
     bool is_reusable() const noexcept;
-    std::size_t bounded(std::size_t capacity) const noexcept;
     void complete();
+    LogLines::Sink line_sink();
 
     bool check_time(Duration passed);
-    void end_spooling() noexcept;
     void give_up(int status, std::string_view why);
     void abandon();
     void end_connection(bool keeps_it);
-    void log(LogLevel level, LogId id, std::string_view text) const;
 
-    std::shared_ptr<FastCgiGate> gate_;
     FastCgiOrder order_;
-    Reply reply_;
-    BodyFlow flow_;
+    CgiUpload upload_;
+    CgiAnswering answer_;
     Connector connector_;
     Socket socket_;
     WatchHandle watch_; ///< of the connector's socket, and then of ours
     Interest watched_;
     std::string request_; ///< what goes before the content
     std::size_t request_sent_ = 0;
-    CgiSpool spool_;
     std::string pending_; ///< of the content, framed, on its way
     std::size_t pending_sent_ = 0;
     std::string input_; ///< what has been received
     std::size_t input_taken_ = 0;
     FastCgiReader reader_;
-    std::string head_; ///< as long as it is looked at, it stays where it is
-    std::string rest_; ///< content that was read together with the head
-    std::size_t rest_taken_ = 0;
-    CgiHeadParser parser_;
-    std::optional<std::uint64_t> promised_; ///< by the answer's Content-Length
-    std::uint64_t given_ = 0;
     LogLines lines_;
-    std::function<void()> waker_;
     std::string fault_;
     Duration quiet_{}; ///< since something has moved
     Duration connecting_for_{};
     Duration ending_for_{};
-    std::uint64_t dropped_ = 0; ///< bytes of content that nobody wanted
     std::size_t ending_bytes_ = 0;
     Stage stage_ = Stage::waiting;
-    bool is_spooling_ = false;
     bool is_active_ = false; ///< since the last beat
     bool is_reused_ = false; ///< the connection has served another request
     bool has_received_ = false;
     bool has_sent_content_ = false;
-    bool content_has_ended_ = false;
     bool input_is_closed_ = false; ///< the end of the content is queued
-    bool drops_input_ = false;
-    bool is_paused_ = false;
-    bool peer_has_ended_ = false; ///< the application server has closed its side
+    bool peer_has_ended_ = false;  ///< the application server has closed its side
     bool output_has_ended_ = false;
+    bool has_given_all_ = false; ///< of what the answer promised
     bool source_waits_ = false;
-    bool source_has_ended_ = false;
     bool is_broken_ = false; ///< the answer cannot be completed
-};
-
-/// The content of an application server's answer.
-class FastCgiSource final : public BodySource {
-public:
-    FastCgiSource(
-        std::shared_ptr<FastCgiRequest> request, std::optional<std::uint64_t> size) noexcept
-        : request_(std::move(request)), size_(size) {}
-    ~FastCgiSource() override;
-    std::optional<std::uint64_t> size() const override { return size_; }
-    Piece pull(char* into, std::size_t capacity) override { return request_->pull(into, capacity); }
-    void set_waker(std::function<void()> waker) override { request_->set_waker(std::move(waker)); }
-
-private:
-    std::shared_ptr<FastCgiRequest> request_;
-    std::optional<std::uint64_t> size_;
 };
 
 } // namespace detail
@@ -16125,9 +16272,13 @@ PORTHOLE_FN Response& Response::redirect(std::string_view location, int code) {
     return status(is_redirect ? code : found).text("What you look for is elsewhere.\n");
 }
 
-PORTHOLE_FN Response& Response::fail(int code, std::string_view sentence) {
+PORTHOLE_FN Response&
+Response::fail(int code, std::string_view sentence, std::chrono::seconds retry_after) {
     reset();
     status(code);
+    if (retry_after.count() > 0) {
+        header("Retry-After", std::to_string(retry_after.count()));
+    }
     std::string page = std::to_string(parts_->status);
     page.append(" ").append(reason_phrase(parts_->status)).append("\n");
     page.append(sentence).append("\n");
@@ -19233,8 +19384,9 @@ PORTHOLE_FN void Reply::no_content() {
     finish_with([&](Response& response) { response.no_content(); });
 }
 
-PORTHOLE_FN void Reply::fail(int code, std::string_view sentence) {
-    finish_with([&](Response& response) { response.fail(code, sentence); });
+PORTHOLE_FN void
+Reply::fail(int code, std::string_view sentence, std::chrono::seconds retry_after) {
+    finish_with([&](Response& response) { response.fail(code, sentence, retry_after); });
 }
 
 PORTHOLE_FN void Reply::finish() {
@@ -27978,8 +28130,7 @@ PORTHOLE_FN void answer_open_failure(Response& response, OpenResult result) {
     case OpenResult::denied: response.fail(403, "This file is not for everybody."); break;
     case OpenResult::too_long: response.fail(400, "This path is too long."); break;
     case OpenResult::exhausted:
-        response.fail(503, "Too many files are open.");
-        response.header("Retry-After", "1");
+        response.fail(503, "Too many files are open.", std::chrono::seconds(1));
         break;
     }
 }
@@ -28177,8 +28328,7 @@ PORTHOLE_FN void FilesMount::answer_file(
     }
     if (!answer_with_file(request, response, content, clock_->wall_time(), scratch_.get())) {
         cache_.forget(name);
-        response.fail(503, "The file is being changed.");
-        response.header("Retry-After", "1");
+        response.fail(503, "The file is being changed.", std::chrono::seconds(1));
     }
 }
 
@@ -29096,14 +29246,19 @@ PORTHOLE_FN std::size_t CgiSpool::read(char* into, std::size_t capacity) noexcep
 
 PORTHOLE_NAMESPACE_END
 
-// porthole/ext/cgi_gate.inl
+// porthole/ext/cgi_queue.inl
 
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
+PORTHOLE_FN void CgiQueue::attach(Server& server) {
+    server_ = &server;
+    poster_ = server.poster();
+}
+
 PORTHOLE_FN void
-CgiGate::log(LogLevel level, LogId id, std::string_view sentence, std::string_view peer) const {
+CgiQueue::log(LogLevel level, LogId id, std::string_view sentence, std::string_view peer) const {
     if (server_ == nullptr || !server_->options().log) {
         return;
     }
@@ -29113,131 +29268,372 @@ CgiGate::log(LogLevel level, LogId id, std::string_view sentence, std::string_vi
     PORTHOLE_CATCH_ALL {} // a sink that fails is no reason to drop anybody
 }
 
-PORTHOLE_FN bool CgiGate::has_room() const noexcept {
-    const std::size_t present = running_.size() + reaper_->size() + waiting_.size() + spooling_;
-    return present < settings_.max_programs + settings_.max_waiting;
+PORTHOLE_FN bool CgiQueue::has_room() const noexcept {
+    const std::size_t present = running_.size() + places_behind() + waiting_.size() + spooling_;
+    return present < settings().max_running + settings().max_waiting;
 }
 
-PORTHOLE_FN void CgiGate::enter(const std::shared_ptr<CgiRun>& run) {
+PORTHOLE_FN bool CgiQueue::has_place() const noexcept {
+    return running_.size() + places_behind() < settings().max_running;
+}
+
+PORTHOLE_FN void CgiQueue::enter(const std::shared_ptr<CgiTask>& task) {
     arm();
-    if (waiting_.empty() && running_.size() + reaper_->size() < settings_.max_programs) {
-        start(run);
+    if (waiting_.empty() && has_place()) {
+        start(task);
     } else {
-        waiting_.push_back(run);
+        waiting_.push_back(task);
     }
 }
 
-PORTHOLE_FN void CgiGate::start(const std::shared_ptr<CgiRun>& run) {
-    running_.push_back(run);
-    if (!run->start()) {
-        leave(*run);
-    }
+PORTHOLE_FN void CgiQueue::start(const std::shared_ptr<CgiTask>& task) {
+    running_.push_back(task);
+    task->start();
 }
 
-PORTHOLE_FN void CgiGate::leave(const CgiRun& run) {
-    const auto is_it = [&run](const std::shared_ptr<CgiRun>& other) {
-        return other.get() == &run;
+PORTHOLE_FN void CgiQueue::leave(const CgiTask& task) {
+    const auto is_it = [&task](const std::shared_ptr<CgiTask>& other) {
+        return other.get() == &task;
     };
     running_.erase(std::remove_if(running_.begin(), running_.end(), is_it), running_.end());
     waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), is_it), waiting_.end());
-    note_free_place();
+    if (!waiting_.empty()) {
+        post_turn();
+    }
 }
 
-/// Starting a program is a unit of work of its own.
-PORTHOLE_FN void CgiGate::note_free_place() {
-    if (waiting_.empty() || is_posted_ || server_ == nullptr) {
+PORTHOLE_FN void CgiQueue::ask_again() {
+    is_asked_ = true;
+    post_turn();
+}
+
+/// Starting a task is a unit of work of its own.
+PORTHOLE_FN void CgiQueue::post_turn() {
+    if (is_posted_ || server_ == nullptr) {
         return;
     }
     is_posted_ = true;
-    server_->poster().post([self = weak_from_this()] {
-        if (const std::shared_ptr<CgiGate> gate = self.lock()) {
-            gate->is_posted_ = false;
-            gate->start_next();
+    poster_.post([self = weak_from_this()] {
+        if (const std::shared_ptr<CgiQueue> queue = self.lock()) {
+            queue->is_posted_ = false;
+            queue->start_next();
+            if (std::exchange(queue->is_asked_, false)) {
+                queue->on_beat(Duration::zero());
+            }
         }
     });
 }
 
-PORTHOLE_FN void CgiGate::start_next() {
-    if (server_ == nullptr || waiting_.empty()
-        || running_.size() + reaper_->size() >= settings_.max_programs) {
+PORTHOLE_FN void CgiQueue::start_next() {
+    if (server_ == nullptr || waiting_.empty() || !has_place()) {
         return;
     }
-    const std::shared_ptr<CgiRun> run = std::move(waiting_.front());
+    const std::shared_ptr<CgiTask> task = std::move(waiting_.front());
     waiting_.pop_front();
-    start(run);
-    note_free_place();
+    start(task);
+    if (!waiting_.empty() && has_place()) {
+        post_turn();
+    }
 }
 
-PORTHOLE_FN void CgiGate::arm() {
+PORTHOLE_FN std::chrono::milliseconds CgiQueue::shortest_timeout() const noexcept {
+    return settings().timeout;
+}
+
+PORTHOLE_FN void CgiQueue::arm() {
     constexpr std::chrono::milliseconds usual{250};
     constexpr std::chrono::milliseconds least{1};
     constexpr int beats_in_timeout = 8;
     if (beat_.is_pending() || server_ == nullptr) {
         return;
     }
-    std::chrono::milliseconds beat = (std::min)(usual, settings_.timeout / beats_in_timeout);
-    for (const std::shared_ptr<CgiRun>& run : running_) {
-        beat = run->is_polled() ? least : beat;
+    std::chrono::milliseconds beat = (std::min)(usual, shortest_timeout() / beats_in_timeout);
+    for (const std::shared_ptr<CgiTask>& task : running_) {
+        beat = task->is_polled() ? least : beat;
     }
     beat = (std::max)(beat, least);
     last_beat_ = now();
     beat_ = server_->call_after(beat, [self = weak_from_this(), beat] {
-        const std::shared_ptr<CgiGate> gate = self.lock();
-        if (gate && gate->server_ != nullptr) {
-            // A frame that took long, or a breakpoint, is not the programs' fault.
-            const Duration longest = beat + gate->server_->options().limits.max_tick_gap;
-            gate->on_beat((std::min)(gate->now() - gate->last_beat_, longest));
-            if (!gate->running_.empty() || !gate->waiting_.empty() || gate->reaper_->size() != 0) {
-                gate->arm();
-            }
+        const std::shared_ptr<CgiQueue> queue = self.lock();
+        if (queue && queue->server_ != nullptr) {
+            // A frame that took long, or a breakpoint, is nobody's fault.
+            const Duration longest = beat + queue->server_->options().limits.max_tick_gap;
+            queue->on_beat((std::min)(queue->now() - queue->last_beat_, longest));
         }
     });
 }
 
-PORTHOLE_FN TimePoint CgiGate::now() const noexcept {
+PORTHOLE_FN TimePoint CgiQueue::now() const noexcept {
     Clock* const clock = server_->options().clock;
     return clock != nullptr ? clock->now() : SystemClock().now();
 }
 
-PORTHOLE_FN void CgiGate::on_beat(Duration passed) {
-    std::vector<std::shared_ptr<CgiRun>> all(running_);
+PORTHOLE_FN void CgiQueue::on_beat(Duration passed) {
+    std::vector<std::shared_ptr<CgiTask>> all(running_);
     all.insert(all.end(), waiting_.begin(), waiting_.end());
-    for (const std::shared_ptr<CgiRun>& run : all) {
-        run->on_beat(passed);
+    for (const std::shared_ptr<CgiTask>& task : all) {
+        task->on_beat(passed);
     }
+    const bool has_more = look_after(passed);
+    if (!waiting_.empty() && has_place()) {
+        post_turn();
+    }
+    if (has_more || !running_.empty() || !waiting_.empty()) {
+        arm();
+    }
+}
+
+PORTHOLE_FN void CgiQueue::shut_all() noexcept {
+    server_ = nullptr;
+    beat_.cancel();
+    const std::vector<std::shared_ptr<CgiTask>> running = std::move(running_);
+    const std::deque<std::shared_ptr<CgiTask>> waiting = std::move(waiting_);
+    running_.clear();
+    waiting_.clear();
+    for (const std::shared_ptr<CgiTask>& task : running) {
+        task->shut();
+    }
+    for (const std::shared_ptr<CgiTask>& task : waiting) {
+        task->shut();
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/cgi_task.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN void CgiTask::log(LogLevel level, LogId id, std::string_view text) const {
+    queue_->log(level, id, name_ + ": " + std::string(text), peer_);
+}
+
+PORTHOLE_FN void CgiTask::wake_source() {
+    if (waker_) {
+        waker_();
+    }
+}
+
+PORTHOLE_FN void CgiTask::post_wake() {
+    if (waker_) {
+        queue_->poster().post(waker_);
+    }
+}
+
+PORTHOLE_FN BodySink make_cgi_sink(CgiQueue& queue, const std::shared_ptr<CgiTask>& task) {
+    const CgiTaskSettings& settings = queue.settings();
+    const bool is_spooled = task->upload().is_spooled();
+    std::uint64_t most = settings.max_body_bytes;
+    if (is_spooled) {
+        most = most == 0 ? settings.max_spool_bytes : (std::min)(most, settings.max_spool_bytes);
+    }
+    BodySink sink;
+    if (is_spooled || most != 0) {
+        sink.max_bytes(most);
+    }
+    task->upload().set_flow(sink.flow());
+    sink.on_data([task](std::string_view piece) { task->on_content(piece); })
+        .on_end([task](const Request&, Response&) { task->on_content_end(); })
+        .on_abort([task] { task->on_content_abort(); });
+    if (!is_spooled) {
+        queue.enter(task);
+    }
+    return sink;
+}
+
+PORTHOLE_FN CgiSource::~CgiSource() {
+    PORTHOLE_TRY {
+        task_->set_waker(nullptr);
+        task_->on_source_gone(has_ended_ || (size_ && given_ >= *size_));
+    }
+    PORTHOLE_CATCH_ALL {} // no memory for a log line; the beat goes on with it
+}
+
+PORTHOLE_FN BodySource::Piece CgiSource::pull(char* into, std::size_t capacity) {
+    const Piece piece = task_->pull(into, capacity);
+    given_ += piece.bytes;
+    has_ended_ = has_ended_ || piece.state == State::end;
+    return piece;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/cgi_upload.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN
+CgiUpload::CgiUpload(std::shared_ptr<CgiQueue> queue, bool has_content, bool is_spooled)
+    : queue_(std::move(queue)), spool_(queue_->settings().spool_memory_bytes),
+      is_spooled_(is_spooled), is_counted_(is_spooled), has_ended_(!has_content) {
+    if (is_counted_) {
+        queue_->begin_spooling();
+    }
+}
+
+PORTHOLE_FN void CgiUpload::leave_spooling() noexcept {
+    if (std::exchange(is_counted_, false)) {
+        queue_->end_spooling();
+    }
+}
+
+PORTHOLE_FN bool CgiUpload::spool(std::string_view piece) {
+    if (spool_.append(piece)) {
+        return true;
+    }
+    flow_.refuse(507, "There is no room for this upload.");
+    return false;
+}
+
+PORTHOLE_FN void CgiUpload::pause(bool is_paused) {
+    if (is_paused != is_paused_ && !has_ended_) {
+        is_paused_ = is_paused;
+        is_paused ? flow_.pause() : flow_.resume();
+    }
+}
+
+PORTHOLE_FN void CgiUpload::drop(std::size_t unsent) {
+    is_dropped_ = true;
+    drop_more(unsent);
+}
+
+PORTHOLE_FN void CgiUpload::drop_more(std::size_t bytes) {
+    dropped_ += bytes;
+    Server* const server = queue_->server();
+    pause(server == nullptr || dropped_ > server->options().limits.max_linger_bytes);
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/cgi_answer.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN CgiAnswering::State CgiAnswering::look(bool has_ended, const CgiTask& task) {
+    using Parsed = CgiHeadParser::State;
+    if (state_ == State::head) {
+        const Parsed parsed = has_ended ? parser_.finish(head_) : parser_.parse(head_);
+        if (parsed != Parsed::complete) {
+            state_ = parsed == Parsed::failed ? State::failed : State::head;
+            return state_;
+        }
+        if (parser_.head().refused_fields != 0) {
+            task.log(
+                LogLevel::warning, LogId::field_refused,
+                "a field of its head was dropped: it has control characters, or is the server's");
+        }
+        rest_ = head_.substr(parser_.head_size());
+        state_ = State::peek;
+    }
+    const CgiHead& head = parser_.head();
+    const bool is_typed = !head.content_type.empty();
+    const bool has_content = !rest_.empty();
+    if (state_ == State::peek
+        && (is_typed || has_content || has_ended || is_head_wanted_
+            || head.answer == CgiAnswer::local_redirect || !status_has_content(head.status))) {
+        state_ = send_head(is_typed || has_content);
+    }
+    return state_;
+}
+
+PORTHOLE_FN CgiAnswering::State CgiAnswering::send_head(bool has_content) {
+    const CgiHead& head = parser_.head();
+    if (head.answer == CgiAnswer::local_redirect) {
+        std::exchange(reply_, Reply()).rewrite(head.location);
+        return State::whole;
+    }
+    reply_.status(head.status);
+    for (const CgiField& field : head.fields) {
+        reply_.add_header(field.name, field.value);
+    }
+    if (!head.location.empty()) {
+        reply_.header("Location", head.location);
+    }
+    if (has_content && status_has_content(head.status)) {
+        return State::content;
+    }
+    if (!head.content_type.empty()) {
+        reply_.header("Content-Type", head.content_type);
+    }
+    std::exchange(reply_, Reply()).finish();
+    return State::whole;
+}
+
+PORTHOLE_FN void CgiAnswering::send_content(std::shared_ptr<CgiTask> task) {
+    const std::string_view type = parser_.head().content_type;
+    promised_ = parser_.head().content_length;
+    Reply reply = std::exchange(reply_, Reply());
+    reply.send(
+        type.empty() ? "application/octet-stream" : type,
+        std::make_unique<CgiSource>(std::move(task), promised_));
+    std::string().swap(head_);
+}
+
+PORTHOLE_FN std::string CgiAnswering::describe_fault() const {
+    constexpr std::size_t most = 80;
+    std::string text(describe(parser_.fault()));
+    const std::string_view line = parser_.bad_line(head_);
+    if (!line.empty()) {
+        text += ": \"";
+        escape_for_log(line.substr(0, most), text);
+        text += line.size() > most ? "...\"" : "\"";
+    }
+    return text;
+}
+
+PORTHOLE_FN std::size_t CgiAnswering::take_rest(char* into, std::size_t capacity) {
+    if (rest_taken_ < rest_.size()) {
+        const std::size_t size = rest_.copy(into, capacity, rest_taken_);
+        rest_taken_ += size;
+        return size;
+    }
+    if (!rest_.empty()) {
+        std::string().swap(rest_); // assigning would keep the memory
+        rest_taken_ = 0;
+    }
+    return 0;
+}
+
+PORTHOLE_FN void CgiAnswering::fail(int status, std::string_view sentence) {
+    constexpr int unavailable = 503;
+    Reply reply = std::exchange(reply_, Reply());
+    if (!reply.is_finished()) {
+        reply.fail(status, sentence, std::chrono::seconds(status == unavailable ? 1 : 0));
+    }
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/ext/cgi_gate.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN bool CgiGate::look_after(Duration) {
     if (reaper_->size() != 0) {
         reaper_->collect();
     }
-    note_free_place();
-}
-
-PORTHOLE_FN void CgiGate::ask_again() {
-    if (is_posted_ || server_ == nullptr) {
-        return;
-    }
-    is_posted_ = true;
-    server_->poster().post([self = weak_from_this()] {
-        if (const std::shared_ptr<CgiGate> gate = self.lock()) {
-            gate->is_posted_ = false;
-            gate->on_beat(Duration::zero());
-        }
-    });
+    return reaper_->size() != 0;
 }
 
 PORTHOLE_FN void CgiGate::close() noexcept {
     constexpr std::chrono::milliseconds patience{100};
-    server_ = nullptr;
-    beat_.cancel();
-    std::vector<std::shared_ptr<CgiRun>> running = std::move(running_);
-    std::deque<std::shared_ptr<CgiRun>> waiting = std::move(waiting_);
-    running_.clear();
-    waiting_.clear();
-    for (const std::shared_ptr<CgiRun>& run : running) {
-        run->shut();
-    }
-    for (const std::shared_ptr<CgiRun>& run : waiting) {
-        run->shut();
-    }
+    shut_all();
     static_cast<void>(reaper_->finish(patience));
 }
 
@@ -29255,7 +29651,7 @@ PORTHOLE_NAMESPACE_BEGIN
 namespace detail {
 
 PORTHOLE_FN void CgiRun::on_output_ready() {
-    if (stage_ == Stage::head || stage_ == Stage::peek) {
+    if (stage_ == Stage::head) {
         if (read_head()) {
             take_head();
         }
@@ -29267,16 +29663,14 @@ PORTHOLE_FN void CgiRun::on_output_ready() {
     }
     want_output(false);
     source_waits_ = false;
-    mark_active();
-    if (waker_) {
-        waker_();
-    }
+    is_active_ = true;
+    wake_source();
 }
 
 /// False when nothing has come.
 PORTHOLE_FN bool CgiRun::read_head() {
     constexpr std::size_t piece = 16 * 1024;
-    std::string& into = stage_ == Stage::head ? head_ : rest_;
+    std::string& into = answer_.incoming();
     const std::size_t before = into.size();
     into.resize(before + piece);
     const IoResult result = process_.read_output(&into[before], piece);
@@ -29284,84 +29678,33 @@ PORTHOLE_FN bool CgiRun::read_head() {
     if (result.status == IoStatus::would_block) {
         return false;
     }
-    mark_active();
+    is_active_ = true;
     output_has_ended_ = result.status != IoStatus::ok;
     return true;
 }
 
 PORTHOLE_FN void CgiRun::take_head() {
-    using State = CgiHeadParser::State;
-    if (stage_ == Stage::head) {
-        const State state = output_has_ended_ ? parser_.finish(head_) : parser_.parse(head_);
-        if (state == State::failed) {
-            fail_head(parser_.fault());
-        }
-        if (state != State::complete) {
-            return;
-        }
-        if (parser_.head().refused_fields != 0) {
-            log(LogLevel::warning, LogId::field_refused,
-                "a field of its head was dropped: it has control characters, or is the server's");
-        }
-        rest_ = head_.substr(parser_.head_size());
-        stage_ = Stage::peek;
-    }
-    const bool is_typed = !parser_.head().content_type.empty();
-    const bool has_content = !rest_.empty();
-    if (is_typed || has_content || output_has_ended_ || order_.is_head
-        || parser_.head().answer == CgiAnswer::local_redirect
-        || !status_has_content(parser_.head().status)) {
-        answer(is_typed || has_content);
+    switch (answer_.look(output_has_ended_, *this)) {
+    case CgiAnswering::State::head:
+    case CgiAnswering::State::peek: break;
+    case CgiAnswering::State::failed: fail_head(); break;
+    case CgiAnswering::State::whole: end_program(); break;
+    case CgiAnswering::State::content:
+        stage_ = Stage::content;
+        want_output(false);
+        answer_.send_content(shared_from_this());
+        break;
     }
 }
 
-PORTHOLE_FN void CgiRun::answer(bool has_content) {
-    const CgiHead& head = parser_.head();
-    Reply reply = std::exchange(reply_, Reply());
-    if (head.answer == CgiAnswer::local_redirect) {
-        reply.rewrite(head.location);
-        end_program();
-        return;
-    }
-    reply.status(head.status);
-    for (const CgiField& field : head.fields) {
-        reply.add_header(field.name, field.value);
-    }
-    if (!head.location.empty()) {
-        reply.header("Location", head.location);
-    }
-    if (!has_content || !status_has_content(head.status)) {
-        if (!head.content_type.empty()) {
-            reply.header("Content-Type", head.content_type);
-        }
-        reply.finish();
-        end_program();
-        return;
-    }
-    const std::string_view type =
-        head.content_type.empty() ? "application/octet-stream" : head.content_type;
-    stage_ = Stage::content;
-    want_output(false);
-    reply.send(type, std::make_unique<CgiSource>(shared_from_this(), head.content_length));
-    std::string().swap(head_);
-}
-
-/// Its own words are of help to whoever wrote it, so the log gets some of them. What has ended has
-/// a status, which is waited for.
-PORTHOLE_FN void CgiRun::fail_head(CgiFault fault) {
-    constexpr std::size_t most = 80;
-    std::string text(describe(fault));
-    const std::string_view line = parser_.bad_line(head_);
-    if (!line.empty()) {
-        text += ": \"";
-        escape_for_log(line.substr(0, most), text);
-        text += line.size() > most ? "...\"" : "\"";
-    }
+/// What has ended has a status, which is waited for.
+PORTHOLE_FN void CgiRun::fail_head() {
+    const CgiFault fault = answer_.fault();
     if (fault == CgiFault::empty || fault == CgiFault::no_end) {
-        failure_ = std::move(text);
+        failure_ = answer_.describe_fault();
         end_program();
     } else {
-        give_up(502, text);
+        give_up(502, answer_.describe_fault());
     }
 }
 
@@ -29380,15 +29723,8 @@ PORTHOLE_FN void CgiRun::want_output(bool is_wanted) {
 PORTHOLE_FN BodySource::Piece CgiRun::pull(char* into, std::size_t capacity) {
     BodySource::Piece piece;
     source_waits_ = false;
-    if (rest_taken_ < rest_.size()) {
-        piece.bytes = rest_.copy(into, capacity, rest_taken_);
-        piece.state = BodySource::State::more;
-        rest_taken_ += piece.bytes;
-        return piece;
-    }
-    if (!rest_.empty()) {
-        std::string().swap(rest_); // assigning would keep the memory
-        rest_taken_ = 0;
+    if (const std::size_t rest = answer_.take_rest(into, capacity)) {
+        return {BodySource::State::more, rest};
     }
     if (is_broken_ || stage_ != Stage::content) {
         piece.state = BodySource::State::failed;
@@ -29398,7 +29734,7 @@ PORTHOLE_FN BodySource::Piece CgiRun::pull(char* into, std::size_t capacity) {
         output_has_ended_ ? IoResult{IoStatus::end, 0, 0} : process_.read_output(into, capacity);
     switch (result.status) {
     case IoStatus::ok:
-        mark_active();
+        is_active_ = true;
         piece.bytes = result.bytes;
         piece.state = BodySource::State::more;
         break;
@@ -29414,7 +29750,6 @@ PORTHOLE_FN BodySource::Piece CgiRun::pull(char* into, std::size_t capacity) {
 }
 
 PORTHOLE_FN void CgiRun::on_source_gone(bool is_complete) {
-    waker_ = nullptr;
     source_waits_ = false;
     if (stage_ != Stage::content) {
         return;
@@ -29426,8 +29761,10 @@ PORTHOLE_FN void CgiRun::on_source_gone(bool is_complete) {
     }
 }
 
-PORTHOLE_FN void CgiRun::on_error_ready() {
-    read_errors(1);
+PORTHOLE_FN LogLines::Sink CgiRun::line_sink() {
+    return [this](std::string_view line) {
+        log(LogLevel::warning, LogId::program_wrote, line);
+    };
 }
 
 PORTHOLE_FN void CgiRun::read_errors(int at_most) {
@@ -29443,24 +29780,8 @@ PORTHOLE_FN void CgiRun::read_errors(int at_most) {
             process_.close_error();
             return;
         }
-        lines_.add(std::string_view(bytes, result.bytes), [this](std::string_view line) {
-            log(LogLevel::warning, LogId::program_wrote, line);
-        });
+        lines_.add(std::string_view(bytes, result.bytes), line_sink());
     }
-}
-
-PORTHOLE_FN CgiSource::~CgiSource() {
-    PORTHOLE_TRY {
-        run_->on_source_gone(has_ended_ || (size_ && given_ >= *size_));
-    }
-    PORTHOLE_CATCH_ALL {} // no memory for a log line; the beat goes on with it
-}
-
-PORTHOLE_FN BodySource::Piece CgiSource::pull(char* into, std::size_t capacity) {
-    const Piece piece = run_->pull(into, capacity);
-    given_ += piece.bytes;
-    has_ended_ = has_ended_ || piece.state == State::end;
-    return piece;
 }
 
 } // namespace detail
@@ -29480,7 +29801,7 @@ inline constexpr std::size_t cgi_piece_bytes = 64 * 1024;
 /// One piece of content, as large as the connection has read it: then it is paused.
 inline constexpr std::size_t most_pending = static_cast<std::size_t>(-1) / 2;
 
-inline CgiHeadParser::Options head_options(const CgiSettings& settings, bool is_nph) noexcept {
+inline CgiHeadParser::Options head_options(const CgiTaskSettings& settings, bool is_nph) noexcept {
     CgiHeadParser::Options options;
     options.max_bytes = settings.max_head_bytes;
     options.is_nph = is_nph;
@@ -29488,70 +29809,40 @@ inline CgiHeadParser::Options head_options(const CgiSettings& settings, bool is_
 }
 
 PORTHOLE_FN CgiRun::CgiRun(std::shared_ptr<CgiGate> gate, CgiOrder order, Reply reply)
-    : gate_(std::move(gate)), order_(std::move(order)), reply_(std::move(reply)),
-      spool_(gate_->settings().spool_memory_bytes), pending_(most_pending),
-      parser_(head_options(gate_->settings(), order_.is_nph)) {
-    if (order_.is_spooled) {
-        is_spooling_ = true;
-        gate_->begin_spooling();
-    }
-}
-
-PORTHOLE_FN CgiRun::~CgiRun() {
-    end_spooling();
-}
-
-PORTHOLE_FN void CgiRun::end_spooling() noexcept {
-    if (std::exchange(is_spooling_, false)) {
-        gate_->end_spooling();
-    }
-}
-
-PORTHOLE_FN void CgiRun::log(LogLevel level, LogId id, std::string_view text) const {
-    gate_->log(level, id, order_.name + ": " + std::string(text), order_.peer);
-}
-
-PORTHOLE_FN void CgiRun::mark_active() noexcept {
-    is_active_ = true;
-}
+    : CgiTask(gate, order), order_(std::move(order)),
+      upload_(gate, order_.has_content, order_.is_spooled),
+      answer_(std::move(reply), head_options(gate->settings(), order_.is_nph), order_.is_head),
+      pending_(most_pending) {}
 
 // The request's content.
 
 PORTHOLE_FN void CgiRun::on_content(std::string_view piece) {
-    const std::shared_ptr<CgiRun> self = shared_from_this();
-    mark_active();
-    if (drops_input_ || stage_ >= Stage::ending) {
-        drop_content(piece.size());
-    } else if (order_.is_spooled) {
-        if (!spool_.append(piece)) {
-            log(LogLevel::error, LogId::program_failed,
-                "the upload cannot be spooled: the disk for temporary files is full or missing");
-            flow_.refuse(507, "There is no room for this upload."); // ends in on_content_abort()
+    const std::shared_ptr<CgiTask> self = shared_from_this();
+    is_active_ = true;
+    if (upload_.is_dropped() || stage_ >= Stage::ending) {
+        upload_.drop_more(piece.size());
+    } else if (upload_.is_spooled()) {
+        if (!upload_.spool(piece)) {
+            log(LogLevel::error, LogId::program_failed, upload_is_not_spooled);
         }
     } else if (!pending_.append(piece)) {
         drop_input();
     } else if (stage_ == Stage::waiting) {
-        pause(true);
+        upload_.pause(true);
     } else {
         feed();
     }
 }
 
-PORTHOLE_FN void CgiRun::pause(bool is_paused) {
-    if (is_paused != is_paused_ && !content_has_ended_) {
-        is_paused_ = is_paused;
-        is_paused ? flow_.pause() : flow_.resume();
-    }
-}
-
 PORTHOLE_FN void CgiRun::on_content_end() {
-    const std::shared_ptr<CgiRun> self = shared_from_this();
-    content_has_ended_ = true;
-    if (stage_ == Stage::waiting && order_.is_spooled) {
-        order_.process.environment.push_back("CONTENT_LENGTH=" + std::to_string(spool_.size()));
-        end_spooling(); // and takes the place that it had
-        if (gate_->server() != nullptr) {
-            gate_->enter(self);
+    const std::shared_ptr<CgiTask> self = shared_from_this();
+    upload_.end();
+    if (stage_ == Stage::waiting && upload_.is_spooled()) {
+        order_.process.environment.push_back(
+            "CONTENT_LENGTH=" + std::to_string(upload_.spooled_bytes()));
+        upload_.leave_spooling(); // and takes the place that it had
+        if (queue().server() != nullptr) {
+            queue().enter(self);
         } else {
             give_up(503, "its mount has gone");
         }
@@ -29561,21 +29852,25 @@ PORTHOLE_FN void CgiRun::on_content_end() {
 }
 
 PORTHOLE_FN void CgiRun::on_content_abort() {
-    const std::shared_ptr<CgiRun> self = shared_from_this();
-    content_has_ended_ = true;
+    const std::shared_ptr<CgiTask> self = shared_from_this();
+    upload_.end();
     if (stage_ < Stage::ending) {
         kill_program();
     }
 }
 
+PORTHOLE_FN bool CgiRun::has_more_to_send() const noexcept {
+    return !pending_.is_empty() || upload_.has_spooled();
+}
+
 /// Moves what has come of the content into the program, as far as it takes it.
 PORTHOLE_FN void CgiRun::feed() {
-    if (stage_ == Stage::waiting || drops_input_) {
+    if (stage_ == Stage::waiting || upload_.is_dropped()) {
         return;
     }
-    if (order_.is_spooled && pending_.is_empty() && !spool_.is_read()) {
+    if (pending_.is_empty() && upload_.has_spooled()) {
         char* const into = pending_.prepare(cgi_piece_bytes);
-        const std::size_t size = into != nullptr ? spool_.read(into, cgi_piece_bytes) : 0;
+        const std::size_t size = into != nullptr ? upload_.read_spooled(into, cgi_piece_bytes) : 0;
         pending_.commit(size);
         if (size == 0) {
             give_up(500, "the spooled upload cannot be read back");
@@ -29588,66 +29883,54 @@ PORTHOLE_FN void CgiRun::feed() {
             drop_input(); // it has read what it wanted; its answer is still its answer
             return;
         }
-        if (result.bytes != 0) {
-            mark_active();
-            pending_.consume(result.bytes);
-        }
+        is_active_ = is_active_ || result.bytes != 0;
+        pending_.consume(result.bytes);
     }
-    const bool has_rest = !pending_.is_empty() || (order_.is_spooled && !spool_.is_read());
-    if (!has_rest && content_has_ended_) {
-        input_watch_.stop();
-        process_.close_input();
-        pending_.release();
-    } else if (has_rest && !is_polled_) {
-        watch_pipe(
-            input_watch_, process_.input_handle(), Interest{false, true}, &CgiRun::on_input_ready);
+    const bool has_rest = has_more_to_send();
+    if (has_rest && !is_polled_) {
+        watch_pipe(input_watch_, process_.input_handle(), Interest{false, true}, &CgiRun::feed);
     } else {
         input_watch_.stop();
     }
-    pause(has_rest);
+    if (!has_rest && upload_.has_ended()) {
+        process_.close_input();
+        pending_.release();
+    }
+    upload_.pause(has_rest);
 }
 
-/// The program reads no more. The rest of the content is still taken from the client for a while,
-/// because most clients read no answer before they have sent everything.
 PORTHOLE_FN void CgiRun::drop_input() {
-    drops_input_ = true;
     input_watch_.stop();
     process_.close_input();
-    drop_content(pending_.size());
+    upload_.drop(pending_.size());
     pending_.release();
-}
-
-PORTHOLE_FN void CgiRun::drop_content(std::size_t bytes) {
-    dropped_ += bytes;
-    Server* const server = gate_->server();
-    pause(server == nullptr || dropped_ > server->options().limits.max_linger_bytes);
 }
 
 // Begin and end.
 
-PORTHOLE_FN bool CgiRun::start() {
-    if (stage_ != Stage::waiting || reply_.peer_gone()) {
+PORTHOLE_FN void CgiRun::start() {
+    const std::shared_ptr<CgiTask> self = shared_from_this();
+    if (stage_ != Stage::waiting || answer_.peer_gone()) {
         kill_program();
-        return false;
+        return;
     }
     order_.process.wants_input = order_.has_content;
-    order_.process.reaper = gate_->reaper();
+    order_.process.reaper = gate().reaper();
     if (const Error error = Process::start(order_.process, process_)) {
         refuse_start(error);
-        return false;
+        return;
     }
     order_.process = ProcessOptions();
     stage_ = Stage::head;
     is_polled_ = process_.output_handle() == invalid_handle;
-    mark_active();
+    is_active_ = true;
     if (!is_polled_ && !watch_all()) {
         give_up(503, "its pipes cannot be watched");
-        return true;
+        return;
     }
     if (order_.has_content) {
         feed();
     }
-    return true;
 }
 
 PORTHOLE_FN void CgiRun::refuse_start(const Error& error) {
@@ -29665,14 +29948,14 @@ PORTHOLE_FN void CgiRun::refuse_start(const Error& error) {
 
 PORTHOLE_FN void CgiRun::watch_pipe(
     WatchHandle& watch, NativeHandle handle, Interest interest, void (CgiRun::*on_ready)()) {
-    if (watch.is_watching() || handle == invalid_handle || gate_->server() == nullptr) {
+    if (watch.is_watching() || handle == invalid_handle || queue().server() == nullptr) {
         return;
     }
-    const Error error = gate_->server()->watch(
+    const Error error = queue().server()->watch(
         handle, interest,
-        [weak = weak_from_this(), on_ready](Readiness) {
-            if (const std::shared_ptr<CgiRun> self = weak.lock()) {
-                ((*self).*on_ready)();
+        [weak = weak_from_this(), this, on_ready](Readiness) {
+            if (const std::shared_ptr<CgiTask> self = weak.lock()) {
+                (this->*on_ready)();
             }
         },
         watch);
@@ -29695,9 +29978,7 @@ PORTHOLE_FN void CgiRun::give_up(int status, std::string_view why) {
     text += stage_ == Stage::content ? "; the answer is broken off"
                                      : "; the answer is " + std::to_string(status);
     log(LogLevel::error, LogId::program_failed, text);
-    if (!reply_.is_finished()) {
-        reply_.fail(status, "The program behind this path did not answer; see the server's log.");
-    }
+    answer_.fail(status, no_answer);
     kill_program();
 }
 
@@ -29706,7 +29987,7 @@ PORTHOLE_FN void CgiRun::end_program() {
     stage_ = Stage::ending;
     output_watch_.stop();
     process_.close_output();
-    if (!drops_input_) {
+    if (!upload_.is_dropped()) {
         drop_input();
     }
     if (has_exited_ || process_.has_ended()) {
@@ -29717,33 +29998,43 @@ PORTHOLE_FN void CgiRun::end_program() {
 PORTHOLE_FN void CgiRun::kill_program() {
     was_killed_ = true;
     is_broken_ = true;
-    reply_ = Reply();
+    answer_.forget();
     const bool has_started = stage_ != Stage::waiting;
-    const bool was_waiting = source_waits_;
-    source_waits_ = false;
+    const bool was_waiting = std::exchange(source_waits_, false);
     if (!has_started) {
-        end_spooling();
+        upload_.leave_spooling();
         stage_ = Stage::over;
         drop_input();
-        gate_->leave(*this);
+        queue().leave(*this);
         return;
     }
     process_.kill_group();
     end_program();
-    if (was_waiting && waker_) {
-        waker_(); // so that the client is told
+    if (was_waiting) {
+        wake_source(); // so that the client is told
+    }
+}
+
+PORTHOLE_FN void CgiRun::stop_watching() noexcept {
+    for (WatchHandle* watch : {&input_watch_, &output_watch_, &error_watch_, &exit_watch_}) {
+        watch->stop();
     }
 }
 
 PORTHOLE_FN void CgiRun::shut() noexcept {
     stage_ = Stage::over;
     is_broken_ = true;
-    drops_input_ = true;
-    for (WatchHandle* watch : {&input_watch_, &output_watch_, &error_watch_, &exit_watch_}) {
-        watch->stop();
-    }
+    stop_watching();
     process_ = Process(); // which kills it
-    reply_ = Reply();
+    PORTHOLE_TRY {
+        upload_.drop(0);
+        answer_.fail(503, "What answered at this path has been taken down.");
+        if (std::exchange(source_waits_, false)) {
+            post_wake();
+        }
+    }
+    PORTHOLE_CATCH_ALL {} // no memory: the client waits until its own deadline
+    answer_.forget();
 }
 
 /// The program has ended: ends what it has left running, and takes its status.
@@ -29758,15 +30049,12 @@ PORTHOLE_FN void CgiRun::finish() {
     if (!status) {
         return; // not yet, after all: the beat asks again
     }
-    lines_.finish(
-        [this](std::string_view line) { log(LogLevel::warning, LogId::program_wrote, line); });
+    lines_.finish(line_sink());
     stage_ = Stage::over;
-    for (WatchHandle* watch : {&input_watch_, &output_watch_, &error_watch_, &exit_watch_}) {
-        watch->stop();
-    }
+    stop_watching();
     report_end(*status);
     process_ = Process();
-    gate_->leave(*this);
+    queue().leave(*this);
 }
 
 inline std::string describe_end(const ExitStatus& status) {
@@ -29786,8 +30074,7 @@ PORTHOLE_FN void CgiRun::report_end(const ExitStatus& status) {
         const std::string why = std::exchange(failure_, std::string());
         log(LogLevel::error, LogId::program_failed,
             why + (is_news ? "; " + describe_end(status) : "") + "; the answer is 502");
-        reply_.fail(502, "The program behind this path did not answer; see the server's log.");
-        reply_ = Reply();
+        answer_.fail(502, no_answer);
     } else if (is_news) {
         log(LogLevel::warning, LogId::program_failed, describe_end(status));
     }
@@ -29804,30 +30091,27 @@ PORTHOLE_FN void CgiRun::on_exit_ready() {
 // The beat.
 
 PORTHOLE_FN void CgiRun::poll_all() {
-    if (stage_ == Stage::head || stage_ == Stage::peek) {
+    if (stage_ == Stage::head) {
         on_output_ready();
-    } else if (stage_ == Stage::content && source_waits_ && waker_) {
-        waker_();
+    } else if (stage_ == Stage::content && source_waits_) {
+        wake_source();
     }
-    if (stage_ == Stage::head || stage_ == Stage::peek || stage_ == Stage::content) {
+    if (stage_ == Stage::head || stage_ == Stage::content) {
         feed();
         read_errors(1);
     }
     if (is_active_) {
-        gate_->ask_again();
+        queue().ask_again();
     }
 }
 
 PORTHOLE_FN void CgiRun::on_beat(Duration passed) {
-    const std::shared_ptr<CgiRun> self = shared_from_this();
+    const std::shared_ptr<CgiTask> self = shared_from_this();
     if (stage_ == Stage::over || check_time(passed)) {
         return;
     }
-    lines_.allow_more(
-        [this](std::string_view line) { log(LogLevel::warning, LogId::program_wrote, line); });
-    const bool is_unseen =
-        stage_ == Stage::waiting || stage_ == Stage::head || stage_ == Stage::peek;
-    if (is_unseen && failure_.empty() && reply_.peer_gone()) {
+    lines_.allow_more(line_sink());
+    if (stage_ < Stage::content && failure_.empty() && answer_.peer_gone()) {
         kill_program(); // nobody waits for it any more
         return;
     }
@@ -29845,9 +30129,11 @@ PORTHOLE_FN void CgiRun::on_beat(Duration passed) {
 /// True when the run has come to its end by that.
 PORTHOLE_FN bool CgiRun::check_time(Duration passed) {
     constexpr std::chrono::seconds grace{3};
-    const CgiSettings& settings = gate_->settings();
+    const CgiSettings& settings = gate().settings();
     age_ += passed;
-    const bool waits_for_client = stage_ == Stage::content && !source_waits_;
+    const bool waits_for_upload = stage_ >= Stage::head && !upload_.has_ended()
+                                  && !upload_.is_dropped() && !has_more_to_send();
+    const bool waits_for_client = (stage_ == Stage::content && !source_waits_) || waits_for_upload;
     quiet_ = is_active_ || waits_for_client ? Duration::zero() : quiet_ + passed;
     is_active_ = false;
     if (stage_ == Stage::ending) {
@@ -29863,7 +30149,7 @@ PORTHOLE_FN bool CgiRun::check_time(Duration passed) {
     const bool is_old = settings.max_run_time.count() != 0 && stage_ != Stage::waiting
                         && age_ > settings.max_run_time;
     if (stage_ == Stage::waiting) {
-        const bool waits_for_content = order_.is_spooled && !content_has_ended_;
+        const bool waits_for_content = upload_.is_spooled() && !upload_.has_ended();
         age_ = Duration::zero();
         if (waits_for_content || quiet_ <= settings.timeout) {
             return false;
@@ -30155,60 +30441,37 @@ PORTHOLE_FN bool CgiMount::make_order(const Request& request, Response& response
     constexpr std::string_view nph = "nph-";
     const std::string_view file = std::string_view(order.name).substr(order.name.rfind('/') + 1);
     order.is_nph = file.substr(0, nph.size()) == nph;
+    if (!gate_->has_room()) {
+        response.fail(
+            503, "Too many requests wait for their turn (CgiOptions::max_waiting).",
+            std::chrono::seconds(1));
+        return false;
+    }
     return true;
-}
-
-inline void refuse_full_queue(Response& response) {
-    response.fail(503, "Too many requests wait for their turn (CgiOptions::max_waiting).");
-    response.header("Retry-After", "1");
 }
 
 PORTHOLE_FN void CgiMount::handle(const Request& request, Response& response) {
     CgiOrder order;
-    if (!make_order(request, response, order)) {
-        return;
+    if (make_order(request, response, order)) {
+        gate_->enter(std::make_shared<CgiRun>(gate_, std::move(order), response.defer()));
     }
-    if (!gate_->has_room()) {
-        refuse_full_queue(response);
-        return;
-    }
-    gate_->enter(std::make_shared<CgiRun>(gate_, std::move(order), response.defer()));
 }
 
 PORTHOLE_FN BodySink CgiMount::receive(const Request& request, Response& response) {
-    const CgiSettings& settings = gate_->settings();
-    BodySink sink;
+    const ChunkedUpload chunked = gate_->settings().chunked;
     CgiOrder order;
     if (!make_order(request, response, order)) {
-        return sink;
+        return {};
     }
     const bool is_sized = request.header("Content-Length").has_value();
-    if (!is_sized && settings.chunked == ChunkedUpload::refuse) {
+    if (!is_sized && chunked == ChunkedUpload::refuse) {
         response.fail(411, "The program behind this path needs to know how much comes.");
-        return sink;
+        return {};
     }
     order.has_content = true;
-    order.is_spooled = !is_sized && settings.chunked == ChunkedUpload::spool;
-    if (!gate_->has_room()) {
-        refuse_full_queue(response);
-        return sink;
-    }
-    const bool is_spooled = order.is_spooled;
-    if (is_spooled || settings.max_body_bytes != 0) {
-        const std::uint64_t most =
-            settings.max_body_bytes != 0 ? settings.max_body_bytes : settings.max_spool_bytes;
-        sink.max_bytes(
-            is_spooled && settings.max_spool_bytes < most ? settings.max_spool_bytes : most);
-    }
-    const auto run = std::make_shared<CgiRun>(gate_, std::move(order), response.defer());
-    run->set_flow(sink.flow());
-    sink.on_data([run](std::string_view piece) { run->on_content(piece); })
-        .on_end([run](const Request&, Response&) { run->on_content_end(); })
-        .on_abort([run] { run->on_content_abort(); });
-    if (!is_spooled) {
-        gate_->enter(run);
-    }
-    return sink;
+    order.is_spooled = !is_sized && chunked == ChunkedUpload::spool;
+    return make_cgi_sink(
+        *gate_, std::make_shared<CgiRun>(gate_, std::move(order), response.defer()));
 }
 
 } // namespace detail
@@ -30265,72 +30528,12 @@ PORTHOLE_FN Error FastCgiGate::attach(Server& server) {
     if (Error error = find_endpoints()) {
         return error;
     }
-    server_ = &server;
-    poster_ = server.poster();
+    CgiQueue::attach(server);
     return {};
 }
 
-PORTHOLE_FN void
-FastCgiGate::log(LogLevel level, LogId id, std::string_view sentence, std::string_view peer) const {
-    if (server_ == nullptr || !server_->options().log) {
-        return;
-    }
-    PORTHOLE_TRY {
-        server_->options().log(LogEvent{level, id, sentence, peer});
-    }
-    PORTHOLE_CATCH_ALL {} // a sink that fails is no reason to drop anybody
-}
-
-PORTHOLE_FN bool FastCgiGate::has_room() const noexcept {
-    return running_.size() + waiting_.size() + spooling_
-           < settings_.max_connections + settings_.max_waiting;
-}
-
-PORTHOLE_FN void FastCgiGate::enter(const std::shared_ptr<FastCgiRequest>& request) {
-    arm();
-    if (waiting_.empty() && running_.size() < settings_.max_connections) {
-        start(request);
-    } else {
-        waiting_.push_back(request);
-    }
-}
-
-PORTHOLE_FN void FastCgiGate::start(const std::shared_ptr<FastCgiRequest>& request) {
-    running_.push_back(request);
-    request->start();
-}
-
-PORTHOLE_FN void FastCgiGate::leave(const FastCgiRequest& request) {
-    const auto is_it = [&request](const std::shared_ptr<FastCgiRequest>& other) {
-        return other.get() == &request;
-    };
-    running_.erase(std::remove_if(running_.begin(), running_.end(), is_it), running_.end());
-    waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), is_it), waiting_.end());
-    note_free_place();
-}
-
-/// Beginning with the next one is a unit of work of its own.
-PORTHOLE_FN void FastCgiGate::note_free_place() {
-    if (waiting_.empty() || is_posted_ || server_ == nullptr) {
-        return;
-    }
-    is_posted_ = true;
-    poster_.post([self = weak_from_this()] {
-        if (const std::shared_ptr<FastCgiGate> gate = self.lock()) {
-            gate->is_posted_ = false;
-            gate->start_next();
-        }
-    });
-}
-
-PORTHOLE_FN void FastCgiGate::start_next() {
-    if (server_ == nullptr || waiting_.empty() || running_.size() >= settings_.max_connections) {
-        return;
-    }
-    const std::shared_ptr<FastCgiRequest> request = std::move(waiting_.front());
-    waiting_.pop_front();
-    start(request);
-    note_free_place();
+PORTHOLE_FN std::chrono::milliseconds FastCgiGate::shortest_timeout() const noexcept {
+    return (std::min)(settings_.timeout, settings_.connect_timeout);
 }
 
 /// The youngest first, so that the others get old and go. One that can be read has been closed, or
@@ -30349,17 +30552,17 @@ PORTHOLE_FN Socket FastCgiGate::take_idle() {
 }
 
 PORTHOLE_FN void FastCgiGate::keep(Socket socket) {
-    if (server_ == nullptr || idle_.size() >= settings_.max_idle) {
+    if (server() == nullptr || idle_.size() >= settings_.max_idle) {
         return;
     }
     Idle idle;
     const NativeHandle handle = socket.handle();
-    const auto on_ready = [self = weak_from_this(), handle](Readiness) {
-        if (const std::shared_ptr<FastCgiGate> gate = self.lock()) {
-            gate->drop_idle(handle);
+    const auto on_ready = [weak = weak_from_this(), this, handle](Readiness) {
+        if (const std::shared_ptr<CgiQueue> self = weak.lock()) {
+            drop_idle(handle);
         }
     };
-    if (server_->watch(handle, Interest{true, false}, on_ready, idle.watch)) {
+    if (server()->watch(handle, Interest{true, false}, on_ready, idle.watch)) {
         return;
     }
     idle.socket = std::move(socket);
@@ -30377,67 +30580,23 @@ PORTHOLE_FN void FastCgiGate::drop_idle(NativeHandle handle) {
     }
 }
 
-PORTHOLE_FN void FastCgiGate::arm() {
-    constexpr std::chrono::milliseconds usual{250};
-    constexpr std::chrono::milliseconds least{1};
-    constexpr int beats_in_timeout = 8;
-    if (beat_.is_pending() || server_ == nullptr) {
-        return;
-    }
-    const auto shortest = (std::min)(settings_.timeout, settings_.connect_timeout);
-    const auto beat = (std::max)(least, (std::min)(usual, shortest / beats_in_timeout));
-    last_beat_ = now();
-    beat_ = server_->call_after(beat, [self = weak_from_this(), beat] {
-        const std::shared_ptr<FastCgiGate> gate = self.lock();
-        if (gate && gate->server_ != nullptr) {
-            // A frame that took long, or a breakpoint, is not the fault of those behind.
-            const Duration longest = beat + gate->server_->options().limits.max_tick_gap;
-            gate->on_beat((std::min)(gate->now() - gate->last_beat_, longest));
-            if (!gate->running_.empty() || !gate->waiting_.empty() || !gate->idle_.empty()) {
-                gate->arm();
-            }
-        }
-    });
-}
-
-PORTHOLE_FN TimePoint FastCgiGate::now() const noexcept {
-    Clock* const clock = server_->options().clock;
-    return clock != nullptr ? clock->now() : SystemClock().now();
-}
-
-PORTHOLE_FN void FastCgiGate::on_beat(Duration passed) {
+PORTHOLE_FN bool FastCgiGate::look_after(Duration passed) {
     constexpr std::chrono::seconds most_idle{60};
-    std::vector<std::shared_ptr<FastCgiRequest>> all(running_);
-    all.insert(all.end(), waiting_.begin(), waiting_.end());
-    for (const std::shared_ptr<FastCgiRequest>& request : all) {
-        request->on_beat(passed);
-    }
     for (std::size_t i = idle_.size(); i-- > 0;) {
         idle_[i].age += passed;
         if (idle_[i].age > most_idle) {
             drop_idle(idle_[i].socket.handle());
         }
     }
-    note_free_place();
+    return !idle_.empty();
 }
 
 PORTHOLE_FN void FastCgiGate::close() noexcept {
-    server_ = nullptr;
-    beat_.cancel();
-    const std::vector<std::shared_ptr<FastCgiRequest>> running = std::move(running_);
-    const std::deque<std::shared_ptr<FastCgiRequest>> waiting = std::move(waiting_);
-    running_.clear();
-    waiting_.clear();
     for (Idle& idle : idle_) {
         idle.watch.stop();
     }
     idle_.clear();
-    for (const std::shared_ptr<FastCgiRequest>& request : running) {
-        request->shut();
-    }
-    for (const std::shared_ptr<FastCgiRequest>& request : waiting) {
-        request->shut();
-    }
+    shut_all();
 }
 
 } // namespace detail
@@ -30489,7 +30648,7 @@ PORTHOLE_FN FastCgiRequest::News FastCgiRequest::next(std::size_t most, std::str
             return News::nothing;
         }
         if (rest.empty()) {
-            if (gate_->is_scgi() && fault_.empty()) {
+            if (gate().is_scgi() && fault_.empty()) {
                 output_has_ended_ = true;
                 return News::end;
             }
@@ -30498,7 +30657,7 @@ PORTHOLE_FN FastCgiRequest::News FastCgiRequest::next(std::size_t most, std::str
             }
             return News::broken;
         }
-        if (gate_->is_scgi()) {
+        if (gate().is_scgi()) {
             piece = rest.substr(0, most);
             input_taken_ += piece.size();
             return News::output;
@@ -30508,11 +30667,7 @@ PORTHOLE_FN FastCgiRequest::News FastCgiRequest::next(std::size_t most, std::str
         switch (result.event) {
         case Event::need_more: break;
         case Event::output: piece = result.piece; return News::output;
-        case Event::errors:
-            lines_.add(result.piece, [this](std::string_view line) {
-                log(LogLevel::warning, LogId::program_wrote, line);
-            });
-            break;
+        case Event::errors: lines_.add(result.piece, line_sink()); break;
         case Event::end: return after_end();
         case Event::failed: fault_ = describe(reader_.fault()); return News::broken;
         }
@@ -30543,16 +30698,25 @@ PORTHOLE_FN void FastCgiRequest::fail_exchange() {
     give_up(is_overloaded ? unavailable : bad_gateway, std::exchange(fault_, std::string()));
 }
 
+PORTHOLE_FN LogLines::Sink FastCgiRequest::line_sink() {
+    return [this](std::string_view line) {
+        log(LogLevel::warning, LogId::program_wrote, line);
+    };
+}
+
 PORTHOLE_FN void FastCgiRequest::on_head_input() {
     constexpr std::size_t most = 64 * 1024;
     if (!receive()) {
         return;
     }
-    while (stage_ == Stage::head || stage_ == Stage::peek) {
+    while (stage_ == Stage::head) {
         std::string_view piece;
         switch (next(most, piece)) {
         case News::nothing: return;
-        case News::output: take_output(piece); break;
+        case News::output:
+            answer_.incoming().append(piece);
+            take_head();
+            break;
         case News::end: take_head(); return;
         case News::broken:
             if (is_stale()) {
@@ -30565,120 +30729,33 @@ PORTHOLE_FN void FastCgiRequest::on_head_input() {
     }
 }
 
-PORTHOLE_FN void FastCgiRequest::take_output(std::string_view piece) {
-    (stage_ == Stage::head ? head_ : rest_).append(piece);
-    take_head();
-}
-
 PORTHOLE_FN void FastCgiRequest::take_head() {
-    using State = CgiHeadParser::State;
-    if (stage_ == Stage::head) {
-        const State state = output_has_ended_ ? parser_.finish(head_) : parser_.parse(head_);
-        if (state == State::failed) {
-            fail_head(parser_.fault());
-        }
-        if (state != State::complete) {
-            return;
-        }
-        if (parser_.head().refused_fields != 0) {
-            log(LogLevel::warning, LogId::field_refused,
-                "a field of its head was dropped: it has control characters, or is the server's");
-        }
-        rest_ = head_.substr(parser_.head_size());
-        stage_ = Stage::peek;
+    switch (answer_.look(output_has_ended_, *this)) {
+    case CgiAnswering::State::head:
+    case CgiAnswering::State::peek: break;
+    case CgiAnswering::State::failed: give_up(502, answer_.describe_fault()); break;
+    case CgiAnswering::State::whole: complete(); break;
+    case CgiAnswering::State::content:
+        stage_ = Stage::content;
+        update_watch();
+        answer_.send_content(shared_from_this());
+        break;
     }
-    const CgiHead& head = parser_.head();
-    const bool is_typed = !head.content_type.empty();
-    const bool has_content = !rest_.empty();
-    if (is_typed || has_content || output_has_ended_ || order_.is_head
-        || head.answer == CgiAnswer::local_redirect || !status_has_content(head.status)) {
-        answer(is_typed || has_content);
-    }
-}
-
-PORTHOLE_FN void FastCgiRequest::answer(bool has_content) {
-    const CgiHead& head = parser_.head();
-    Reply reply = std::exchange(reply_, Reply());
-    if (head.answer == CgiAnswer::local_redirect) {
-        reply.rewrite(head.location);
-        complete();
-        return;
-    }
-    reply.status(head.status);
-    for (const CgiField& field : head.fields) {
-        reply.add_header(field.name, field.value);
-    }
-    if (!head.location.empty()) {
-        reply.header("Location", head.location);
-    }
-    if (!has_content || !status_has_content(head.status)) {
-        if (!head.content_type.empty()) {
-            reply.header("Content-Type", head.content_type);
-        }
-        reply.finish();
-        complete();
-        return;
-    }
-    const std::string_view type =
-        head.content_type.empty() ? "application/octet-stream" : head.content_type;
-    stage_ = Stage::content;
-    promised_ = head.content_length;
-    update_watch();
-    reply.send(type, std::make_unique<FastCgiSource>(shared_from_this(), promised_));
-    std::string().swap(head_);
-}
-
-/// Its own words are of help to whoever wrote it, so the log gets some of them.
-PORTHOLE_FN void FastCgiRequest::fail_head(CgiFault fault) {
-    constexpr std::size_t most = 80;
-    std::string text(describe(fault));
-    const std::string_view line = parser_.bad_line(head_);
-    if (!line.empty()) {
-        text += ": \"";
-        escape_for_log(line.substr(0, most), text);
-        text += line.size() > most ? "...\"" : "\"";
-    }
-    give_up(502, text);
-}
-
-/// So much fits and was promised.
-PORTHOLE_FN std::size_t FastCgiRequest::bounded(std::size_t capacity) const noexcept {
-    if (!promised_) {
-        return capacity;
-    }
-    const std::uint64_t left = *promised_ - given_;
-    return left < capacity ? static_cast<std::size_t>(left) : capacity;
 }
 
 PORTHOLE_FN BodySource::Piece FastCgiRequest::pull(char* into, std::size_t capacity) {
     using State = BodySource::State;
-    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
+    const std::shared_ptr<CgiTask> self = shared_from_this();
     source_waits_ = false;
-    const std::size_t most = bounded(capacity);
-    std::size_t size = 0;
-    if (most == 0) {
-        return {State::end, 0};
-    }
-    if (rest_taken_ < rest_.size()) {
-        size = rest_.copy(into, most, rest_taken_);
-        rest_taken_ += size;
-        given_ += size;
-        return {State::more, size};
-    }
-    if (!rest_.empty()) {
-        std::string().swap(rest_); // assigning would keep the memory
-        rest_taken_ = 0;
+    if (const std::size_t rest = answer_.take_rest(into, capacity)) {
+        return {State::more, rest};
     }
     for (bool may_receive = true; !is_broken_ && stage_ == Stage::content;) {
         std::string_view piece;
-        switch (next(most, piece)) {
-        case News::output:
-            size = piece.copy(into, most);
-            given_ += size;
-            return {State::more, size};
+        switch (next(capacity, piece)) {
+        case News::output: return {State::more, piece.copy(into, capacity)};
         case News::end:
-            source_has_ended_ = true;
-            if (promised_) {
+            if (answer_.promised_bytes()) {
                 log(LogLevel::warning, LogId::program_failed,
                     "it sent less than its Content-Length; the answer is broken off");
             }
@@ -30697,13 +30774,13 @@ PORTHOLE_FN BodySource::Piece FastCgiRequest::pull(char* into, std::size_t capac
     return {State::failed, 0};
 }
 
-PORTHOLE_FN void FastCgiRequest::on_source_gone() {
-    waker_ = nullptr;
+PORTHOLE_FN void FastCgiRequest::on_source_gone(bool is_complete) {
     source_waits_ = false;
     if (stage_ != Stage::content) {
         return;
     }
-    if (source_has_ended_ || order_.is_head || (promised_ && given_ == *promised_)) {
+    if (is_complete || order_.is_head) {
+        has_given_all_ = is_complete;
         complete();
     } else {
         abandon(); // the client has gone
@@ -30712,15 +30789,15 @@ PORTHOLE_FN void FastCgiRequest::on_source_gone() {
 
 /// Nothing that belongs to this request is under way in either direction.
 PORTHOLE_FN bool FastCgiRequest::is_reusable() const noexcept {
-    return gate_->settings().keeps_connections && output_has_ended_ && !peer_has_ended_
+    return gate().settings().keeps_connections && output_has_ended_ && !peer_has_ended_
            && input_taken_ == input_.size() && input_is_closed_ && !has_more_to_send()
-           && !drops_input_ && fault_.empty();
+           && !upload_.is_dropped() && fault_.empty();
 }
 
 /// The client has got all of the answer. What follows of the exchange is awaited for a little: the
 /// application may still be at work, and the connection may be of further use.
 PORTHOLE_FN void FastCgiRequest::complete() {
-    const bool has_sent_all = content_has_ended_ && !has_more_to_send() && !drops_input_;
+    const bool has_sent_all = upload_.has_ended() && !has_more_to_send() && !upload_.is_dropped();
     if (output_has_ended_ || !has_sent_all || peer_has_ended_) {
         end_connection(is_reusable());
         return;
@@ -30744,7 +30821,7 @@ PORTHOLE_FN void FastCgiRequest::drain() {
         case News::nothing: return;
         case News::output:
             ending_bytes_ += piece.size();
-            if (promised_ && given_ == *promised_) {
+            if (answer_.promised_bytes() && has_given_all_) {
                 log(LogLevel::warning, LogId::program_failed,
                     "it sent more than its Content-Length; the rest is dropped");
                 end_connection(false);
@@ -30756,13 +30833,6 @@ PORTHOLE_FN void FastCgiRequest::drain() {
         case News::broken: end_connection(is_reusable()); break;
         }
     }
-}
-
-PORTHOLE_FN FastCgiSource::~FastCgiSource() {
-    PORTHOLE_TRY {
-        request_->on_source_gone();
-    }
-    PORTHOLE_CATCH_ALL {} // no memory for a log line; the beat goes on with it
 }
 
 } // namespace detail
@@ -30788,75 +30858,47 @@ inline CgiHeadParser::Options fastcgi_head_options(const FastCgiSettings& settin
 
 PORTHOLE_FN
 FastCgiRequest::FastCgiRequest(std::shared_ptr<FastCgiGate> gate, FastCgiOrder order, Reply reply)
-    : gate_(std::move(gate)), order_(std::move(order)), reply_(std::move(reply)),
-      spool_(gate_->settings().spool_memory_bytes),
-      parser_(fastcgi_head_options(gate_->settings())), content_has_ended_(!order_.has_content) {
-    if (order_.is_spooled) {
-        is_spooling_ = true;
-        gate_->begin_spooling();
-    }
-}
-
-PORTHOLE_FN FastCgiRequest::~FastCgiRequest() {
-    end_spooling();
-}
-
-PORTHOLE_FN void FastCgiRequest::end_spooling() noexcept {
-    if (std::exchange(is_spooling_, false)) {
-        gate_->end_spooling();
-    }
-}
-
-PORTHOLE_FN void FastCgiRequest::log(LogLevel level, LogId id, std::string_view text) const {
-    gate_->log(level, id, gate_->address() + ": " + std::string(text), order_.peer);
-}
+    : CgiTask(gate, order), order_(std::move(order)),
+      upload_(gate, order_.has_content, order_.is_spooled),
+      answer_(std::move(reply), fastcgi_head_options(gate->settings()), order_.is_head) {}
 
 // The request's content.
 
 PORTHOLE_FN void FastCgiRequest::on_content(std::string_view piece) {
-    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
+    const std::shared_ptr<CgiTask> self = shared_from_this();
     is_active_ = true;
-    if (drops_input_ || stage_ >= Stage::ending) {
-        drop_content(piece.size());
-    } else if (order_.is_spooled) {
-        if (!spool_.append(piece)) {
-            log(LogLevel::error, LogId::program_failed,
-                "the upload cannot be spooled: the disk for temporary files is full or missing");
-            flow_.refuse(507, "There is no room for this upload."); // ends in on_content_abort()
+    if (upload_.is_dropped() || stage_ >= Stage::ending) {
+        upload_.drop_more(piece.size());
+    } else if (upload_.is_spooled()) {
+        if (!upload_.spool(piece)) {
+            log(LogLevel::error, LogId::program_failed, upload_is_not_spooled);
         }
     } else {
         queue_content(piece);
         if (stage_ >= Stage::head) {
             feed();
         } else {
-            pause(true);
+            upload_.pause(true);
         }
     }
 }
 
 PORTHOLE_FN void FastCgiRequest::queue_content(std::string_view bytes) {
-    if (gate_->is_scgi()) {
+    if (gate().is_scgi()) {
         pending_.append(bytes);
     } else if (!bytes.empty()) { // an empty record would be the end
         append_fastcgi_records(FastCgiType::input, bytes, pending_);
     }
 }
 
-PORTHOLE_FN void FastCgiRequest::pause(bool is_paused) {
-    if (is_paused != is_paused_ && !content_has_ended_) {
-        is_paused_ = is_paused;
-        is_paused ? flow_.pause() : flow_.resume();
-    }
-}
-
 PORTHOLE_FN void FastCgiRequest::on_content_end() {
-    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
-    content_has_ended_ = true;
-    if (stage_ == Stage::waiting && order_.is_spooled) {
-        order_.variables.push_back("CONTENT_LENGTH=" + std::to_string(spool_.size()));
-        end_spooling(); // and takes the place that it had
-        if (gate_->server() != nullptr) {
-            gate_->enter(self);
+    const std::shared_ptr<CgiTask> self = shared_from_this();
+    upload_.end();
+    if (stage_ == Stage::waiting && upload_.is_spooled()) {
+        order_.variables.push_back("CONTENT_LENGTH=" + std::to_string(upload_.spooled_bytes()));
+        upload_.leave_spooling(); // and takes the place that it had
+        if (queue().server() != nullptr) {
+            queue().enter(self);
         } else {
             give_up(503, "its mount has gone");
         }
@@ -30866,8 +30908,8 @@ PORTHOLE_FN void FastCgiRequest::on_content_end() {
 }
 
 PORTHOLE_FN void FastCgiRequest::on_content_abort() {
-    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
-    content_has_ended_ = true;
+    const std::shared_ptr<CgiTask> self = shared_from_this();
+    upload_.end();
     if (stage_ < Stage::ending) {
         abandon();
     }
@@ -30875,7 +30917,7 @@ PORTHOLE_FN void FastCgiRequest::on_content_abort() {
 
 PORTHOLE_FN bool FastCgiRequest::has_more_to_send() const noexcept {
     return request_sent_ < request_.size() || pending_sent_ < pending_.size()
-           || (!drops_input_ && order_.is_spooled && !spool_.is_read());
+           || (!upload_.is_dropped() && upload_.has_spooled());
 }
 
 /// Queues what is next of a spooled upload, and the end of the content when it is there.
@@ -30884,20 +30926,20 @@ PORTHOLE_FN bool FastCgiRequest::refill() {
         pending_.clear();
         pending_sent_ = 0;
     }
-    if (drops_input_ || !pending_.empty()) {
+    if (upload_.is_dropped() || !pending_.empty()) {
         return true;
     }
-    if (order_.is_spooled && !spool_.is_read()) {
+    if (upload_.has_spooled()) {
         std::string bytes(fastcgi_piece_bytes, '\0');
-        bytes.resize(spool_.read(&bytes[0], bytes.size()));
+        bytes.resize(upload_.read_spooled(&bytes[0], bytes.size()));
         if (bytes.empty()) {
             give_up(500, "the spooled upload cannot be read back");
             return false;
         }
         queue_content(bytes);
-    } else if (content_has_ended_ && !input_is_closed_) {
+    } else if (upload_.has_ended() && !input_is_closed_) {
         input_is_closed_ = true;
-        if (!gate_->is_scgi()) { // SCGI knows the end from CONTENT_LENGTH
+        if (!gate().is_scgi()) { // SCGI knows the end from CONTENT_LENGTH
             append_fastcgi_records(FastCgiType::input, {}, pending_);
         }
     }
@@ -30941,43 +30983,34 @@ PORTHOLE_FN void FastCgiRequest::feed() {
         std::string().swap(pending_);
         pending_sent_ = 0;
     }
-    pause(has_more_to_send());
+    upload_.pause(has_more_to_send());
     update_watch();
 }
 
-/// Nobody reads it any more. The rest of the content is still taken from the client for a while,
-/// because most clients read no answer before they have sent everything.
 PORTHOLE_FN void FastCgiRequest::drop_input() {
-    drops_input_ = true;
     request_sent_ = request_.size();
     const std::size_t unsent = pending_.size() - pending_sent_;
     std::string().swap(pending_);
     pending_sent_ = 0;
-    drop_content(unsent);
-}
-
-PORTHOLE_FN void FastCgiRequest::drop_content(std::size_t bytes) {
-    dropped_ += bytes;
-    Server* const server = gate_->server();
-    pause(server == nullptr || dropped_ > server->options().limits.max_linger_bytes);
+    upload_.drop(unsent);
 }
 
 // The connection.
 
 PORTHOLE_FN void FastCgiRequest::start() {
-    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
-    if (stage_ != Stage::waiting || reply_.peer_gone()) {
+    const std::shared_ptr<CgiTask> self = shared_from_this();
+    if (stage_ != Stage::waiting || answer_.peer_gone()) {
         abandon();
         return;
     }
-    if (gate_->is_scgi()) {
+    if (gate().is_scgi()) {
         append_scgi_head(order_.variables, request_);
     } else {
-        append_fastcgi_head(order_.variables, gate_->settings().keeps_connections, request_);
+        append_fastcgi_head(order_.variables, gate().settings().keeps_connections, request_);
     }
     std::vector<std::string>().swap(order_.variables);
     is_active_ = true;
-    Socket idle = gate_->take_idle();
+    Socket idle = gate().take_idle();
     if (idle.is_open()) {
         begin_exchange(std::move(idle), true);
     } else {
@@ -30988,7 +31021,7 @@ PORTHOLE_FN void FastCgiRequest::start() {
 /// The deadline is not the connector's but the beat's: a breakpoint must not use it up.
 PORTHOLE_FN void FastCgiRequest::begin_connecting() {
     stage_ = Stage::connecting;
-    connector_.start(gate_->endpoints(), never);
+    connector_.start(gate().endpoints(), never);
     look_at_connector(TimePoint());
 }
 
@@ -31081,14 +31114,14 @@ PORTHOLE_FN void FastCgiRequest::update_watch() {
 
 PORTHOLE_FN bool FastCgiRequest::watch(
     NativeHandle handle, Interest interest, void (FastCgiRequest::*callback)(Readiness)) {
-    if (gate_->server() == nullptr) {
+    if (queue().server() == nullptr) {
         return false;
     }
-    const Error error = gate_->server()->watch(
+    const Error error = queue().server()->watch(
         handle, interest,
-        [weak = weak_from_this(), callback](Readiness readiness) {
-            if (const std::shared_ptr<FastCgiRequest> self = weak.lock()) {
-                ((*self).*callback)(readiness);
+        [weak = weak_from_this(), this, callback](Readiness readiness) {
+            if (const std::shared_ptr<CgiTask> self = weak.lock()) {
+                (this->*callback)(readiness);
             }
         },
         watch_);
@@ -31103,7 +31136,7 @@ PORTHOLE_FN void FastCgiRequest::on_ready(Readiness readiness) {
     if (!is_read) {
         return;
     }
-    if (stage_ == Stage::head || stage_ == Stage::peek) {
+    if (stage_ == Stage::head) {
         on_head_input();
     } else if (stage_ == Stage::ending) {
         on_ending_input();
@@ -31111,9 +31144,7 @@ PORTHOLE_FN void FastCgiRequest::on_ready(Readiness readiness) {
         source_waits_ = false;
         is_active_ = true;
         update_watch();
-        if (waker_) {
-            waker_();
-        }
+        wake_source();
     } else {
         watch_.stop(); // a broken connection is told again and again although it is masked
     }
@@ -31123,20 +31154,11 @@ PORTHOLE_FN void FastCgiRequest::on_ready(Readiness readiness) {
 
 /// No answer, or none to the end. `why` is for the log: to the client it would say too much.
 PORTHOLE_FN void FastCgiRequest::give_up(int status, std::string_view why) {
-    constexpr int unavailable = 503;
     const bool has_begun = stage_ >= Stage::content;
     std::string text(why);
     text += has_begun ? "; the answer is broken off" : "; the answer is " + std::to_string(status);
     log(LogLevel::error, LogId::program_failed, text);
-    if (!reply_.is_finished()) {
-        const std::string_view page =
-            "The server behind this path did not answer; see the server's log.";
-        if (status == unavailable) {
-            reply_.status(status).header("Retry-After", "1").text(page);
-        } else {
-            reply_.fail(status, page);
-        }
-    }
+    answer_.fail(status, no_answer);
     abandon();
 }
 
@@ -31144,33 +31166,30 @@ PORTHOLE_FN void FastCgiRequest::give_up(int status, std::string_view why) {
 /// those that do not read FCGI_ABORT_REQUEST too.
 PORTHOLE_FN void FastCgiRequest::abandon() {
     is_broken_ = true;
-    reply_ = Reply();
-    end_spooling();
+    answer_.forget();
+    upload_.leave_spooling();
     const bool was_waiting = std::exchange(source_waits_, false);
     end_connection(false);
-    if (was_waiting && waker_) {
-        waker_(); // so that the client is told
+    if (was_waiting) {
+        wake_source(); // so that the client is told
     }
 }
 
 PORTHOLE_FN void FastCgiRequest::shut() noexcept {
-    constexpr int unavailable = 503;
     stage_ = Stage::over;
     is_broken_ = true;
-    drops_input_ = true;
     watch_.stop();
     connector_ = Connector();
     socket_.close();
     PORTHOLE_TRY {
-        if (!reply_.is_finished()) {
-            reply_.fail(unavailable, "What answered at this path has been taken down.");
-        }
-        if (source_waits_ && waker_) {
-            gate_->poster().post(waker_);
+        upload_.drop(0);
+        answer_.fail(503, "What answered at this path has been taken down.");
+        if (std::exchange(source_waits_, false)) {
+            post_wake();
         }
     }
     PORTHOLE_CATCH_ALL {} // no memory: the client waits until its own deadline
-    reply_ = Reply();
+    answer_.forget();
 }
 
 /// The exchange has come to its end, well or not; `keeps_it`: the connection is fit for another.
@@ -31181,29 +31200,27 @@ PORTHOLE_FN void FastCgiRequest::end_connection(bool keeps_it) {
     stage_ = Stage::over;
     watch_.stop();
     connector_ = Connector();
-    lines_.finish(
-        [this](std::string_view line) { log(LogLevel::warning, LogId::program_wrote, line); });
-    if (!drops_input_) {
+    lines_.finish(line_sink());
+    if (!upload_.is_dropped()) {
         drop_input();
     }
     if (keeps_it) {
-        gate_->keep(std::move(socket_));
+        gate().keep(std::move(socket_));
     }
     socket_.close();
     std::string().swap(input_);
     std::string().swap(request_);
     request_sent_ = 0;
-    gate_->leave(*this);
+    queue().leave(*this);
 }
 
 PORTHOLE_FN void FastCgiRequest::on_beat(Duration passed) {
-    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
+    const std::shared_ptr<CgiTask> self = shared_from_this();
     if (stage_ == Stage::over || check_time(passed)) {
         return;
     }
-    lines_.allow_more(
-        [this](std::string_view line) { log(LogLevel::warning, LogId::program_wrote, line); });
-    if (stage_ < Stage::content && reply_.peer_gone()) {
+    lines_.allow_more(line_sink());
+    if (stage_ < Stage::content && answer_.peer_gone()) {
         abandon(); // nobody waits for it any more
     }
 }
@@ -31211,9 +31228,9 @@ PORTHOLE_FN void FastCgiRequest::on_beat(Duration passed) {
 /// True when the request has come to its end by that.
 PORTHOLE_FN bool FastCgiRequest::check_time(Duration passed) {
     constexpr std::chrono::seconds grace{3};
-    const FastCgiSettings& settings = gate_->settings();
-    const bool waits_for_upload =
-        stage_ >= Stage::head && !content_has_ended_ && !has_more_to_send() && !drops_input_;
+    const FastCgiSettings& settings = gate().settings();
+    const bool waits_for_upload = stage_ >= Stage::head && !upload_.has_ended()
+                                  && !has_more_to_send() && !upload_.is_dropped();
     const bool waits_for_client = (stage_ == Stage::content && !source_waits_) || waits_for_upload;
     quiet_ = is_active_ || waits_for_client ? Duration::zero() : quiet_ + passed;
     is_active_ = false;
@@ -31239,7 +31256,6 @@ PORTHOLE_FN bool FastCgiRequest::check_time(Duration passed) {
         end_connection(false);
         return true;
     case Stage::head:
-    case Stage::peek:
     case Stage::content:
         if (quiet_ <= settings.timeout) {
             return false;
@@ -31338,11 +31354,13 @@ FastCgiMount::make_order(const Request& request, Response& response, FastCgiOrde
         context.content_length = ascii::parse_decimal(*length);
     }
     order.variables = build_cgi_environment(request, context);
+    order.name = gate_->address();
     order.peer = request.peer();
     order.is_head = request.method() == Method::head;
     if (!gate_->has_room()) {
-        response.fail(503, "Too many requests wait for their turn (FastCgiOptions::max_waiting).");
-        response.header("Retry-After", "1");
+        response.fail(
+            503, "Too many requests wait for their turn (FastCgiOptions::max_waiting).",
+            std::chrono::seconds(1));
         return false;
     }
     return true;
@@ -31356,35 +31374,20 @@ PORTHOLE_FN void FastCgiMount::handle(const Request& request, Response& response
 }
 
 PORTHOLE_FN BodySink FastCgiMount::receive(const Request& request, Response& response) {
-    const FastCgiSettings& settings = gate_->settings();
-    BodySink sink;
+    const ChunkedUpload chunked = gate_->settings().chunked;
     FastCgiOrder order;
     if (!make_order(request, response, order)) {
-        return sink;
+        return {};
     }
     const bool is_sized = request.header("Content-Length").has_value();
-    if (!is_sized && settings.chunked == ChunkedUpload::refuse) {
+    if (!is_sized && chunked == ChunkedUpload::refuse) {
         response.fail(411, "The server behind this path needs to know how much comes.");
-        return sink;
+        return {};
     }
     order.has_content = true;
-    order.is_spooled = !is_sized && (settings.chunked == ChunkedUpload::spool || gate_->is_scgi());
-    const bool is_spooled = order.is_spooled;
-    if (is_spooled || settings.max_body_bytes != 0) {
-        const std::uint64_t most =
-            settings.max_body_bytes != 0 ? settings.max_body_bytes : settings.max_spool_bytes;
-        sink.max_bytes(
-            is_spooled && settings.max_spool_bytes < most ? settings.max_spool_bytes : most);
-    }
-    const auto asked = std::make_shared<FastCgiRequest>(gate_, std::move(order), response.defer());
-    asked->set_flow(sink.flow());
-    sink.on_data([asked](std::string_view piece) { asked->on_content(piece); })
-        .on_end([asked](const Request&, Response&) { asked->on_content_end(); })
-        .on_abort([asked] { asked->on_content_abort(); });
-    if (!is_spooled) {
-        gate_->enter(asked);
-    }
-    return sink;
+    order.is_spooled = !is_sized && (chunked == ChunkedUpload::spool || gate_->is_scgi());
+    return make_cgi_sink(
+        *gate_, std::make_shared<FastCgiRequest>(gate_, std::move(order), response.defer()));
 }
 
 } // namespace detail

@@ -224,6 +224,30 @@ TEST_CASE("cgi gate: a mount that goes takes its programs along, and its answers
     CHECK(f.until([&] { return f.server.stats().connections == 0; }));
 }
 
+TEST_CASE("cgi gate: a mount that goes answers those that have no answer yet: 503") {
+    const int children_before = children();
+    CgiFixture f;
+    f.script("hang.run", {"hang"});
+    f.mount(CgiOptions().max_programs(1));
+    SocketClient first("127.0.0.1", f.server.port());
+    first.send(porthole_test::simple_get("/cgi-bin/hang.run"));
+    CHECK(porthole_test::pump_until(
+        f.server, {&first}, [&] { return children() > children_before; }));
+    SocketClient second("127.0.0.1", f.server.port());
+    second.send(
+        "POST /cgi-bin/hang.run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nbegin");
+    CHECK(porthole_test::pump_until(
+        f.server, {&first, &second}, [&] { return f.server.stats().requests == 2; }));
+    CHECK(f.server.unmount("/cgi-bin"));
+    for (SocketClient* client : {&first, &second}) {
+        testing::Answer answer;
+        CHECK(porthole_test::pump_until(
+            f.server, {&first, &second}, [&] { return client->take_answer(answer); }));
+        CHECK(answer.status == 503);
+    }
+    CHECK(children() == children_before);
+}
+
 TEST_CASE("cgi gate: without a descriptor for its pipes a program is 503, and all are closed") {
     CgiFixture f;
     f.script("hello.run", {"print", with_type("hello")});

@@ -81,6 +81,21 @@ TEST_CASE("fastcgi request: overloaded is 503 with Retry-After (FastCGI section 
     CHECK(f.has_logged("overloaded"));
 }
 
+TEST_CASE("fastcgi request: an error page of the host's stands for each refusal") {
+    for (const int outcome : {1, 2}) { // cannot multiplex, overloaded
+        FastCgiFixture f;
+        f.server.on_error([](const Request& request, Response& response) {
+            static_cast<void>(request);
+            response.text("page for " + std::to_string(response.status()));
+        });
+        const auto answer = get_with(f, fastcgi_end(static_cast<char>(outcome)));
+        const bool is_overloaded = outcome == 2;
+        CHECK(answer.status == (is_overloaded ? 503 : 502));
+        CHECK(answer.body == (is_overloaded ? "page for 503" : "page for 502"));
+        CHECK(answer.header("Retry-After") == (is_overloaded ? "1" : ""));
+    }
+}
+
 TEST_CASE("fastcgi request: a code of the application's is told to the log alone") {
     FastCgiFixture f;
     const auto answer =

@@ -3,6 +3,7 @@
 
 #include "support/allocation_counter.hpp"
 
+#include <chrono>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -259,6 +260,18 @@ TEST_CASE_FIXTURE(Fixture, "response: a redirect with CR LF becomes a 500 withou
     CHECK(parts.refused_fields == 1);
     CHECK(parts.fields.find("Set-Cookie") == std::string::npos);
     CHECK(response.body().find("Set-Cookie") == std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "response: an error says when to try again (RFC 9110 10.2.3)") {
+    response.header("ETag", "\"1\"").fail(503, "Full.", std::chrono::seconds(120));
+    CHECK(response.status() == 503);
+    CHECK(parts.fields.find("Retry-After: 120\r\n") != std::string::npos);
+    CHECK(parts.fields.find("ETag") == std::string::npos);
+    CHECK(response.body() == "503 Service Unavailable\nFull.\n");
+    for (const int none : {0, -1}) {
+        response.fail(503, "Full.", std::chrono::seconds(none));
+        CHECK(parts.fields.find("Retry-After") == std::string::npos);
+    }
 }
 
 TEST_CASE_FIXTURE(Fixture, "response: no_content() drops content and its type") {

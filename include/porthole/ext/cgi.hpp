@@ -3,9 +3,9 @@
 
 // CGI/1.1 (RFC 3875): any program as a web page, from inside a main loop.
 //
-//     server.mount("/cgi-bin", porthole::cgi("cgi-bin"));
-//     server.mount("/git", porthole::cgi_program("/usr/lib/git-core/git-http-backend",
-//         {{"GIT_PROJECT_ROOT", "/srv/git"}, {"GIT_HTTP_EXPORT_ALL", ""}}));
+//     auto error = server.mount("/cgi-bin", porthole::cgi("cgi-bin"));
+//     error = server.mount("/git", porthole::cgi_program("/usr/lib/git-core/git-http-backend",
+//         {{"GIT_PROJECT_ROOT", "/srv/git"}, {"GIT_HTTP_EXPORT_ALL", "1"}}));
 //
 // Uploads go into the program as fast as it reads, and what it prints to the client as fast as that
 // reads; nothing is collected whole and nothing waits. Programs are started without a shell, get an
@@ -35,17 +35,12 @@ enum class ChunkedUpload : unsigned char {
 
 namespace detail {
 
-/// What CgiOptions has collected.
-struct CgiSettings {
-    std::vector<std::pair<std::string, std::string>> interpreters; ///< ".php", "php-cgi"
-    std::vector<std::string> index{"index.cgi"};
+/// What is the same for all that answers from behind, be it a program or a server.
+struct CgiTaskSettings {
     CgiVariables variables;
-    std::vector<std::string> inherited{"PATH"};
     std::string document_root;
-    std::string working_directory;
     std::chrono::milliseconds timeout{30'000};
-    std::chrono::milliseconds max_run_time{0};
-    std::size_t max_programs = 4;
+    std::size_t max_running = 4;
     std::size_t max_waiting = 16;
     std::size_t max_head_bytes = 16 * 1024;
     std::size_t spool_memory_bytes = 64 * 1024;
@@ -53,6 +48,15 @@ struct CgiSettings {
     std::uint64_t max_body_bytes = 0;
     ChunkedUpload chunked = ChunkedUpload::spool;
     bool passes_authorization = false;
+};
+
+/// What CgiOptions has collected.
+struct CgiSettings : CgiTaskSettings {
+    std::vector<std::pair<std::string, std::string>> interpreters; ///< ".php", "php-cgi"
+    std::vector<std::string> index{"index.cgi"};
+    std::vector<std::string> inherited{"PATH"};
+    std::string working_directory;
+    std::chrono::milliseconds max_run_time{0};
 };
 
 } // namespace detail
@@ -104,7 +108,7 @@ public:
     }
     /// Programs that run at the same time.
     CgiOptions& max_programs(std::size_t count) {
-        settings_.max_programs = count == 0 ? 1 : count;
+        settings_.max_running = count == 0 ? 1 : count;
         return *this;
     }
     /// Requests that wait for their turn; one more is 503 with Retry-After.

@@ -278,60 +278,37 @@ PORTHOLE_FN bool CgiMount::make_order(const Request& request, Response& response
     constexpr std::string_view nph = "nph-";
     const std::string_view file = std::string_view(order.name).substr(order.name.rfind('/') + 1);
     order.is_nph = file.substr(0, nph.size()) == nph;
+    if (!gate_->has_room()) {
+        response.fail(
+            503, "Too many requests wait for their turn (CgiOptions::max_waiting).",
+            std::chrono::seconds(1));
+        return false;
+    }
     return true;
-}
-
-inline void refuse_full_queue(Response& response) {
-    response.fail(503, "Too many requests wait for their turn (CgiOptions::max_waiting).");
-    response.header("Retry-After", "1");
 }
 
 PORTHOLE_FN void CgiMount::handle(const Request& request, Response& response) {
     CgiOrder order;
-    if (!make_order(request, response, order)) {
-        return;
+    if (make_order(request, response, order)) {
+        gate_->enter(std::make_shared<CgiRun>(gate_, std::move(order), response.defer()));
     }
-    if (!gate_->has_room()) {
-        refuse_full_queue(response);
-        return;
-    }
-    gate_->enter(std::make_shared<CgiRun>(gate_, std::move(order), response.defer()));
 }
 
 PORTHOLE_FN BodySink CgiMount::receive(const Request& request, Response& response) {
-    const CgiSettings& settings = gate_->settings();
-    BodySink sink;
+    const ChunkedUpload chunked = gate_->settings().chunked;
     CgiOrder order;
     if (!make_order(request, response, order)) {
-        return sink;
+        return {};
     }
     const bool is_sized = request.header("Content-Length").has_value();
-    if (!is_sized && settings.chunked == ChunkedUpload::refuse) {
+    if (!is_sized && chunked == ChunkedUpload::refuse) {
         response.fail(411, "The program behind this path needs to know how much comes.");
-        return sink;
+        return {};
     }
     order.has_content = true;
-    order.is_spooled = !is_sized && settings.chunked == ChunkedUpload::spool;
-    if (!gate_->has_room()) {
-        refuse_full_queue(response);
-        return sink;
-    }
-    const bool is_spooled = order.is_spooled;
-    if (is_spooled || settings.max_body_bytes != 0) {
-        const std::uint64_t most =
-            settings.max_body_bytes != 0 ? settings.max_body_bytes : settings.max_spool_bytes;
-        sink.max_bytes(
-            is_spooled && settings.max_spool_bytes < most ? settings.max_spool_bytes : most);
-    }
-    const auto run = std::make_shared<CgiRun>(gate_, std::move(order), response.defer());
-    run->set_flow(sink.flow());
-    sink.on_data([run](std::string_view piece) { run->on_content(piece); })
-        .on_end([run](const Request&, Response&) { run->on_content_end(); })
-        .on_abort([run] { run->on_content_abort(); });
-    if (!is_spooled) {
-        gate_->enter(run);
-    }
-    return sink;
+    order.is_spooled = !is_sized && chunked == ChunkedUpload::spool;
+    return make_cgi_sink(
+        *gate_, std::make_shared<CgiRun>(gate_, std::move(order), response.defer()));
 }
 
 } // namespace detail

@@ -17,7 +17,7 @@ inline constexpr std::size_t cgi_piece_bytes = 64 * 1024;
 /// One piece of content, as large as the connection has read it: then it is paused.
 inline constexpr std::size_t most_pending = static_cast<std::size_t>(-1) / 2;
 
-inline CgiHeadParser::Options head_options(const CgiSettings& settings, bool is_nph) noexcept {
+inline CgiHeadParser::Options head_options(const CgiTaskSettings& settings, bool is_nph) noexcept {
     CgiHeadParser::Options options;
     options.max_bytes = settings.max_head_bytes;
     options.is_nph = is_nph;
@@ -25,70 +25,40 @@ inline CgiHeadParser::Options head_options(const CgiSettings& settings, bool is_
 }
 
 PORTHOLE_FN CgiRun::CgiRun(std::shared_ptr<CgiGate> gate, CgiOrder order, Reply reply)
-    : gate_(std::move(gate)), order_(std::move(order)), reply_(std::move(reply)),
-      spool_(gate_->settings().spool_memory_bytes), pending_(most_pending),
-      parser_(head_options(gate_->settings(), order_.is_nph)) {
-    if (order_.is_spooled) {
-        is_spooling_ = true;
-        gate_->begin_spooling();
-    }
-}
-
-PORTHOLE_FN CgiRun::~CgiRun() {
-    end_spooling();
-}
-
-PORTHOLE_FN void CgiRun::end_spooling() noexcept {
-    if (std::exchange(is_spooling_, false)) {
-        gate_->end_spooling();
-    }
-}
-
-PORTHOLE_FN void CgiRun::log(LogLevel level, LogId id, std::string_view text) const {
-    gate_->log(level, id, order_.name + ": " + std::string(text), order_.peer);
-}
-
-PORTHOLE_FN void CgiRun::mark_active() noexcept {
-    is_active_ = true;
-}
+    : CgiTask(gate, order), order_(std::move(order)),
+      upload_(gate, order_.has_content, order_.is_spooled),
+      answer_(std::move(reply), head_options(gate->settings(), order_.is_nph), order_.is_head),
+      pending_(most_pending) {}
 
 // The request's content.
 
 PORTHOLE_FN void CgiRun::on_content(std::string_view piece) {
-    const std::shared_ptr<CgiRun> self = shared_from_this();
-    mark_active();
-    if (drops_input_ || stage_ >= Stage::ending) {
-        drop_content(piece.size());
-    } else if (order_.is_spooled) {
-        if (!spool_.append(piece)) {
-            log(LogLevel::error, LogId::program_failed,
-                "the upload cannot be spooled: the disk for temporary files is full or missing");
-            flow_.refuse(507, "There is no room for this upload."); // ends in on_content_abort()
+    const std::shared_ptr<CgiTask> self = shared_from_this();
+    is_active_ = true;
+    if (upload_.is_dropped() || stage_ >= Stage::ending) {
+        upload_.drop_more(piece.size());
+    } else if (upload_.is_spooled()) {
+        if (!upload_.spool(piece)) {
+            log(LogLevel::error, LogId::program_failed, upload_is_not_spooled);
         }
     } else if (!pending_.append(piece)) {
         drop_input();
     } else if (stage_ == Stage::waiting) {
-        pause(true);
+        upload_.pause(true);
     } else {
         feed();
     }
 }
 
-PORTHOLE_FN void CgiRun::pause(bool is_paused) {
-    if (is_paused != is_paused_ && !content_has_ended_) {
-        is_paused_ = is_paused;
-        is_paused ? flow_.pause() : flow_.resume();
-    }
-}
-
 PORTHOLE_FN void CgiRun::on_content_end() {
-    const std::shared_ptr<CgiRun> self = shared_from_this();
-    content_has_ended_ = true;
-    if (stage_ == Stage::waiting && order_.is_spooled) {
-        order_.process.environment.push_back("CONTENT_LENGTH=" + std::to_string(spool_.size()));
-        end_spooling(); // and takes the place that it had
-        if (gate_->server() != nullptr) {
-            gate_->enter(self);
+    const std::shared_ptr<CgiTask> self = shared_from_this();
+    upload_.end();
+    if (stage_ == Stage::waiting && upload_.is_spooled()) {
+        order_.process.environment.push_back(
+            "CONTENT_LENGTH=" + std::to_string(upload_.spooled_bytes()));
+        upload_.leave_spooling(); // and takes the place that it had
+        if (queue().server() != nullptr) {
+            queue().enter(self);
         } else {
             give_up(503, "its mount has gone");
         }
@@ -98,21 +68,25 @@ PORTHOLE_FN void CgiRun::on_content_end() {
 }
 
 PORTHOLE_FN void CgiRun::on_content_abort() {
-    const std::shared_ptr<CgiRun> self = shared_from_this();
-    content_has_ended_ = true;
+    const std::shared_ptr<CgiTask> self = shared_from_this();
+    upload_.end();
     if (stage_ < Stage::ending) {
         kill_program();
     }
 }
 
+PORTHOLE_FN bool CgiRun::has_more_to_send() const noexcept {
+    return !pending_.is_empty() || upload_.has_spooled();
+}
+
 /// Moves what has come of the content into the program, as far as it takes it.
 PORTHOLE_FN void CgiRun::feed() {
-    if (stage_ == Stage::waiting || drops_input_) {
+    if (stage_ == Stage::waiting || upload_.is_dropped()) {
         return;
     }
-    if (order_.is_spooled && pending_.is_empty() && !spool_.is_read()) {
+    if (pending_.is_empty() && upload_.has_spooled()) {
         char* const into = pending_.prepare(cgi_piece_bytes);
-        const std::size_t size = into != nullptr ? spool_.read(into, cgi_piece_bytes) : 0;
+        const std::size_t size = into != nullptr ? upload_.read_spooled(into, cgi_piece_bytes) : 0;
         pending_.commit(size);
         if (size == 0) {
             give_up(500, "the spooled upload cannot be read back");
@@ -125,66 +99,54 @@ PORTHOLE_FN void CgiRun::feed() {
             drop_input(); // it has read what it wanted; its answer is still its answer
             return;
         }
-        if (result.bytes != 0) {
-            mark_active();
-            pending_.consume(result.bytes);
-        }
+        is_active_ = is_active_ || result.bytes != 0;
+        pending_.consume(result.bytes);
     }
-    const bool has_rest = !pending_.is_empty() || (order_.is_spooled && !spool_.is_read());
-    if (!has_rest && content_has_ended_) {
-        input_watch_.stop();
-        process_.close_input();
-        pending_.release();
-    } else if (has_rest && !is_polled_) {
-        watch_pipe(
-            input_watch_, process_.input_handle(), Interest{false, true}, &CgiRun::on_input_ready);
+    const bool has_rest = has_more_to_send();
+    if (has_rest && !is_polled_) {
+        watch_pipe(input_watch_, process_.input_handle(), Interest{false, true}, &CgiRun::feed);
     } else {
         input_watch_.stop();
     }
-    pause(has_rest);
+    if (!has_rest && upload_.has_ended()) {
+        process_.close_input();
+        pending_.release();
+    }
+    upload_.pause(has_rest);
 }
 
-/// The program reads no more. The rest of the content is still taken from the client for a while,
-/// because most clients read no answer before they have sent everything.
 PORTHOLE_FN void CgiRun::drop_input() {
-    drops_input_ = true;
     input_watch_.stop();
     process_.close_input();
-    drop_content(pending_.size());
+    upload_.drop(pending_.size());
     pending_.release();
-}
-
-PORTHOLE_FN void CgiRun::drop_content(std::size_t bytes) {
-    dropped_ += bytes;
-    Server* const server = gate_->server();
-    pause(server == nullptr || dropped_ > server->options().limits.max_linger_bytes);
 }
 
 // Begin and end.
 
-PORTHOLE_FN bool CgiRun::start() {
-    if (stage_ != Stage::waiting || reply_.peer_gone()) {
+PORTHOLE_FN void CgiRun::start() {
+    const std::shared_ptr<CgiTask> self = shared_from_this();
+    if (stage_ != Stage::waiting || answer_.peer_gone()) {
         kill_program();
-        return false;
+        return;
     }
     order_.process.wants_input = order_.has_content;
-    order_.process.reaper = gate_->reaper();
+    order_.process.reaper = gate().reaper();
     if (const Error error = Process::start(order_.process, process_)) {
         refuse_start(error);
-        return false;
+        return;
     }
     order_.process = ProcessOptions();
     stage_ = Stage::head;
     is_polled_ = process_.output_handle() == invalid_handle;
-    mark_active();
+    is_active_ = true;
     if (!is_polled_ && !watch_all()) {
         give_up(503, "its pipes cannot be watched");
-        return true;
+        return;
     }
     if (order_.has_content) {
         feed();
     }
-    return true;
 }
 
 PORTHOLE_FN void CgiRun::refuse_start(const Error& error) {
@@ -202,14 +164,14 @@ PORTHOLE_FN void CgiRun::refuse_start(const Error& error) {
 
 PORTHOLE_FN void CgiRun::watch_pipe(
     WatchHandle& watch, NativeHandle handle, Interest interest, void (CgiRun::*on_ready)()) {
-    if (watch.is_watching() || handle == invalid_handle || gate_->server() == nullptr) {
+    if (watch.is_watching() || handle == invalid_handle || queue().server() == nullptr) {
         return;
     }
-    const Error error = gate_->server()->watch(
+    const Error error = queue().server()->watch(
         handle, interest,
-        [weak = weak_from_this(), on_ready](Readiness) {
-            if (const std::shared_ptr<CgiRun> self = weak.lock()) {
-                ((*self).*on_ready)();
+        [weak = weak_from_this(), this, on_ready](Readiness) {
+            if (const std::shared_ptr<CgiTask> self = weak.lock()) {
+                (this->*on_ready)();
             }
         },
         watch);
@@ -232,9 +194,7 @@ PORTHOLE_FN void CgiRun::give_up(int status, std::string_view why) {
     text += stage_ == Stage::content ? "; the answer is broken off"
                                      : "; the answer is " + std::to_string(status);
     log(LogLevel::error, LogId::program_failed, text);
-    if (!reply_.is_finished()) {
-        reply_.fail(status, "The program behind this path did not answer; see the server's log.");
-    }
+    answer_.fail(status, no_answer);
     kill_program();
 }
 
@@ -243,7 +203,7 @@ PORTHOLE_FN void CgiRun::end_program() {
     stage_ = Stage::ending;
     output_watch_.stop();
     process_.close_output();
-    if (!drops_input_) {
+    if (!upload_.is_dropped()) {
         drop_input();
     }
     if (has_exited_ || process_.has_ended()) {
@@ -254,33 +214,43 @@ PORTHOLE_FN void CgiRun::end_program() {
 PORTHOLE_FN void CgiRun::kill_program() {
     was_killed_ = true;
     is_broken_ = true;
-    reply_ = Reply();
+    answer_.forget();
     const bool has_started = stage_ != Stage::waiting;
-    const bool was_waiting = source_waits_;
-    source_waits_ = false;
+    const bool was_waiting = std::exchange(source_waits_, false);
     if (!has_started) {
-        end_spooling();
+        upload_.leave_spooling();
         stage_ = Stage::over;
         drop_input();
-        gate_->leave(*this);
+        queue().leave(*this);
         return;
     }
     process_.kill_group();
     end_program();
-    if (was_waiting && waker_) {
-        waker_(); // so that the client is told
+    if (was_waiting) {
+        wake_source(); // so that the client is told
+    }
+}
+
+PORTHOLE_FN void CgiRun::stop_watching() noexcept {
+    for (WatchHandle* watch : {&input_watch_, &output_watch_, &error_watch_, &exit_watch_}) {
+        watch->stop();
     }
 }
 
 PORTHOLE_FN void CgiRun::shut() noexcept {
     stage_ = Stage::over;
     is_broken_ = true;
-    drops_input_ = true;
-    for (WatchHandle* watch : {&input_watch_, &output_watch_, &error_watch_, &exit_watch_}) {
-        watch->stop();
-    }
+    stop_watching();
     process_ = Process(); // which kills it
-    reply_ = Reply();
+    PORTHOLE_TRY {
+        upload_.drop(0);
+        answer_.fail(503, "What answered at this path has been taken down.");
+        if (std::exchange(source_waits_, false)) {
+            post_wake();
+        }
+    }
+    PORTHOLE_CATCH_ALL {} // no memory: the client waits until its own deadline
+    answer_.forget();
 }
 
 /// The program has ended: ends what it has left running, and takes its status.
@@ -295,15 +265,12 @@ PORTHOLE_FN void CgiRun::finish() {
     if (!status) {
         return; // not yet, after all: the beat asks again
     }
-    lines_.finish(
-        [this](std::string_view line) { log(LogLevel::warning, LogId::program_wrote, line); });
+    lines_.finish(line_sink());
     stage_ = Stage::over;
-    for (WatchHandle* watch : {&input_watch_, &output_watch_, &error_watch_, &exit_watch_}) {
-        watch->stop();
-    }
+    stop_watching();
     report_end(*status);
     process_ = Process();
-    gate_->leave(*this);
+    queue().leave(*this);
 }
 
 inline std::string describe_end(const ExitStatus& status) {
@@ -323,8 +290,7 @@ PORTHOLE_FN void CgiRun::report_end(const ExitStatus& status) {
         const std::string why = std::exchange(failure_, std::string());
         log(LogLevel::error, LogId::program_failed,
             why + (is_news ? "; " + describe_end(status) : "") + "; the answer is 502");
-        reply_.fail(502, "The program behind this path did not answer; see the server's log.");
-        reply_ = Reply();
+        answer_.fail(502, no_answer);
     } else if (is_news) {
         log(LogLevel::warning, LogId::program_failed, describe_end(status));
     }
@@ -341,30 +307,27 @@ PORTHOLE_FN void CgiRun::on_exit_ready() {
 // The beat.
 
 PORTHOLE_FN void CgiRun::poll_all() {
-    if (stage_ == Stage::head || stage_ == Stage::peek) {
+    if (stage_ == Stage::head) {
         on_output_ready();
-    } else if (stage_ == Stage::content && source_waits_ && waker_) {
-        waker_();
+    } else if (stage_ == Stage::content && source_waits_) {
+        wake_source();
     }
-    if (stage_ == Stage::head || stage_ == Stage::peek || stage_ == Stage::content) {
+    if (stage_ == Stage::head || stage_ == Stage::content) {
         feed();
         read_errors(1);
     }
     if (is_active_) {
-        gate_->ask_again();
+        queue().ask_again();
     }
 }
 
 PORTHOLE_FN void CgiRun::on_beat(Duration passed) {
-    const std::shared_ptr<CgiRun> self = shared_from_this();
+    const std::shared_ptr<CgiTask> self = shared_from_this();
     if (stage_ == Stage::over || check_time(passed)) {
         return;
     }
-    lines_.allow_more(
-        [this](std::string_view line) { log(LogLevel::warning, LogId::program_wrote, line); });
-    const bool is_unseen =
-        stage_ == Stage::waiting || stage_ == Stage::head || stage_ == Stage::peek;
-    if (is_unseen && failure_.empty() && reply_.peer_gone()) {
+    lines_.allow_more(line_sink());
+    if (stage_ < Stage::content && failure_.empty() && answer_.peer_gone()) {
         kill_program(); // nobody waits for it any more
         return;
     }
@@ -382,9 +345,11 @@ PORTHOLE_FN void CgiRun::on_beat(Duration passed) {
 /// True when the run has come to its end by that.
 PORTHOLE_FN bool CgiRun::check_time(Duration passed) {
     constexpr std::chrono::seconds grace{3};
-    const CgiSettings& settings = gate_->settings();
+    const CgiSettings& settings = gate().settings();
     age_ += passed;
-    const bool waits_for_client = stage_ == Stage::content && !source_waits_;
+    const bool waits_for_upload = stage_ >= Stage::head && !upload_.has_ended()
+                                  && !upload_.is_dropped() && !has_more_to_send();
+    const bool waits_for_client = (stage_ == Stage::content && !source_waits_) || waits_for_upload;
     quiet_ = is_active_ || waits_for_client ? Duration::zero() : quiet_ + passed;
     is_active_ = false;
     if (stage_ == Stage::ending) {
@@ -400,7 +365,7 @@ PORTHOLE_FN bool CgiRun::check_time(Duration passed) {
     const bool is_old = settings.max_run_time.count() != 0 && stage_ != Stage::waiting
                         && age_ > settings.max_run_time;
     if (stage_ == Stage::waiting) {
-        const bool waits_for_content = order_.is_spooled && !content_has_ended_;
+        const bool waits_for_content = upload_.is_spooled() && !upload_.has_ended();
         age_ = Duration::zero();
         if (waits_for_content || quiet_ <= settings.timeout) {
             return false;

@@ -4,9 +4,9 @@
 // Application servers that run already, as one web page or many: FastCGI 1.0 (php-fpm and others)
 // and SCGI, over TCP or a unix socket. It is how CGI scales past one process to a request.
 //
-//     server.mount("/app", porthole::fastcgi("unix:/run/php/php-fpm.sock",
+//     auto error = server.mount("/app", porthole::fastcgi("unix:/run/php/php-fpm.sock",
 //         porthole::FastCgiOptions{}.document_root("/srv/app/public")));
-//     server.mount("/tool", porthole::scgi("127.0.0.1:4000"));
+//     error = server.mount("/tool", porthole::scgi("127.0.0.1:4000"));
 //
 // Everything runs inside tick(): connecting has a deadline, uploads go in as fast as the server
 // behind reads, and answers come out as fast as the client does.
@@ -30,23 +30,16 @@ class Mount;
 namespace detail {
 
 /// What FastCgiOptions has collected.
-struct FastCgiSettings {
-    std::string document_root;
+struct FastCgiSettings : CgiTaskSettings {
+    FastCgiSettings() {
+        max_running = 8;
+        max_waiting = 64;
+    }
     std::vector<std::string> extensions{".php"};
     std::string index = "index.php";
-    CgiVariables variables;
     std::chrono::milliseconds connect_timeout{5'000};
-    std::chrono::milliseconds timeout{30'000};
-    std::size_t max_connections = 8;
-    std::size_t max_waiting = 64;
     std::size_t max_idle = 4;
-    std::size_t max_head_bytes = 16 * 1024;
-    std::size_t spool_memory_bytes = 64 * 1024;
-    std::uint64_t max_spool_bytes = std::uint64_t{1024} * 1024 * 1024;
-    std::uint64_t max_body_bytes = 0;
-    ChunkedUpload chunked = ChunkedUpload::spool;
     bool keeps_connections = true;
-    bool passes_authorization = false;
 };
 
 } // namespace detail
@@ -91,7 +84,7 @@ public:
     }
     /// Requests that are with the server behind at the same time, each on its own connection.
     FastCgiOptions& max_connections(std::size_t count) {
-        settings_.max_connections = count == 0 ? 1 : count;
+        settings_.max_running = count == 0 ? 1 : count;
         return *this;
     }
     /// Requests that wait for their turn; one more is 503 with Retry-After.

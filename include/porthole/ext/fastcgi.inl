@@ -90,11 +90,13 @@ FastCgiMount::make_order(const Request& request, Response& response, FastCgiOrde
         context.content_length = ascii::parse_decimal(*length);
     }
     order.variables = build_cgi_environment(request, context);
+    order.name = gate_->address();
     order.peer = request.peer();
     order.is_head = request.method() == Method::head;
     if (!gate_->has_room()) {
-        response.fail(503, "Too many requests wait for their turn (FastCgiOptions::max_waiting).");
-        response.header("Retry-After", "1");
+        response.fail(
+            503, "Too many requests wait for their turn (FastCgiOptions::max_waiting).",
+            std::chrono::seconds(1));
         return false;
     }
     return true;
@@ -108,35 +110,20 @@ PORTHOLE_FN void FastCgiMount::handle(const Request& request, Response& response
 }
 
 PORTHOLE_FN BodySink FastCgiMount::receive(const Request& request, Response& response) {
-    const FastCgiSettings& settings = gate_->settings();
-    BodySink sink;
+    const ChunkedUpload chunked = gate_->settings().chunked;
     FastCgiOrder order;
     if (!make_order(request, response, order)) {
-        return sink;
+        return {};
     }
     const bool is_sized = request.header("Content-Length").has_value();
-    if (!is_sized && settings.chunked == ChunkedUpload::refuse) {
+    if (!is_sized && chunked == ChunkedUpload::refuse) {
         response.fail(411, "The server behind this path needs to know how much comes.");
-        return sink;
+        return {};
     }
     order.has_content = true;
-    order.is_spooled = !is_sized && (settings.chunked == ChunkedUpload::spool || gate_->is_scgi());
-    const bool is_spooled = order.is_spooled;
-    if (is_spooled || settings.max_body_bytes != 0) {
-        const std::uint64_t most =
-            settings.max_body_bytes != 0 ? settings.max_body_bytes : settings.max_spool_bytes;
-        sink.max_bytes(
-            is_spooled && settings.max_spool_bytes < most ? settings.max_spool_bytes : most);
-    }
-    const auto asked = std::make_shared<FastCgiRequest>(gate_, std::move(order), response.defer());
-    asked->set_flow(sink.flow());
-    sink.on_data([asked](std::string_view piece) { asked->on_content(piece); })
-        .on_end([asked](const Request&, Response&) { asked->on_content_end(); })
-        .on_abort([asked] { asked->on_content_abort(); });
-    if (!is_spooled) {
-        gate_->enter(asked);
-    }
-    return sink;
+    order.is_spooled = !is_sized && (chunked == ChunkedUpload::spool || gate_->is_scgi());
+    return make_cgi_sink(
+        *gate_, std::make_shared<FastCgiRequest>(gate_, std::move(order), response.defer()));
 }
 
 } // namespace detail

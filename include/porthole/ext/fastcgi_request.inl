@@ -24,75 +24,47 @@ inline CgiHeadParser::Options fastcgi_head_options(const FastCgiSettings& settin
 
 PORTHOLE_FN
 FastCgiRequest::FastCgiRequest(std::shared_ptr<FastCgiGate> gate, FastCgiOrder order, Reply reply)
-    : gate_(std::move(gate)), order_(std::move(order)), reply_(std::move(reply)),
-      spool_(gate_->settings().spool_memory_bytes),
-      parser_(fastcgi_head_options(gate_->settings())), content_has_ended_(!order_.has_content) {
-    if (order_.is_spooled) {
-        is_spooling_ = true;
-        gate_->begin_spooling();
-    }
-}
-
-PORTHOLE_FN FastCgiRequest::~FastCgiRequest() {
-    end_spooling();
-}
-
-PORTHOLE_FN void FastCgiRequest::end_spooling() noexcept {
-    if (std::exchange(is_spooling_, false)) {
-        gate_->end_spooling();
-    }
-}
-
-PORTHOLE_FN void FastCgiRequest::log(LogLevel level, LogId id, std::string_view text) const {
-    gate_->log(level, id, gate_->address() + ": " + std::string(text), order_.peer);
-}
+    : CgiTask(gate, order), order_(std::move(order)),
+      upload_(gate, order_.has_content, order_.is_spooled),
+      answer_(std::move(reply), fastcgi_head_options(gate->settings()), order_.is_head) {}
 
 // The request's content.
 
 PORTHOLE_FN void FastCgiRequest::on_content(std::string_view piece) {
-    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
+    const std::shared_ptr<CgiTask> self = shared_from_this();
     is_active_ = true;
-    if (drops_input_ || stage_ >= Stage::ending) {
-        drop_content(piece.size());
-    } else if (order_.is_spooled) {
-        if (!spool_.append(piece)) {
-            log(LogLevel::error, LogId::program_failed,
-                "the upload cannot be spooled: the disk for temporary files is full or missing");
-            flow_.refuse(507, "There is no room for this upload."); // ends in on_content_abort()
+    if (upload_.is_dropped() || stage_ >= Stage::ending) {
+        upload_.drop_more(piece.size());
+    } else if (upload_.is_spooled()) {
+        if (!upload_.spool(piece)) {
+            log(LogLevel::error, LogId::program_failed, upload_is_not_spooled);
         }
     } else {
         queue_content(piece);
         if (stage_ >= Stage::head) {
             feed();
         } else {
-            pause(true);
+            upload_.pause(true);
         }
     }
 }
 
 PORTHOLE_FN void FastCgiRequest::queue_content(std::string_view bytes) {
-    if (gate_->is_scgi()) {
+    if (gate().is_scgi()) {
         pending_.append(bytes);
     } else if (!bytes.empty()) { // an empty record would be the end
         append_fastcgi_records(FastCgiType::input, bytes, pending_);
     }
 }
 
-PORTHOLE_FN void FastCgiRequest::pause(bool is_paused) {
-    if (is_paused != is_paused_ && !content_has_ended_) {
-        is_paused_ = is_paused;
-        is_paused ? flow_.pause() : flow_.resume();
-    }
-}
-
 PORTHOLE_FN void FastCgiRequest::on_content_end() {
-    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
-    content_has_ended_ = true;
-    if (stage_ == Stage::waiting && order_.is_spooled) {
-        order_.variables.push_back("CONTENT_LENGTH=" + std::to_string(spool_.size()));
-        end_spooling(); // and takes the place that it had
-        if (gate_->server() != nullptr) {
-            gate_->enter(self);
+    const std::shared_ptr<CgiTask> self = shared_from_this();
+    upload_.end();
+    if (stage_ == Stage::waiting && upload_.is_spooled()) {
+        order_.variables.push_back("CONTENT_LENGTH=" + std::to_string(upload_.spooled_bytes()));
+        upload_.leave_spooling(); // and takes the place that it had
+        if (queue().server() != nullptr) {
+            queue().enter(self);
         } else {
             give_up(503, "its mount has gone");
         }
@@ -102,8 +74,8 @@ PORTHOLE_FN void FastCgiRequest::on_content_end() {
 }
 
 PORTHOLE_FN void FastCgiRequest::on_content_abort() {
-    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
-    content_has_ended_ = true;
+    const std::shared_ptr<CgiTask> self = shared_from_this();
+    upload_.end();
     if (stage_ < Stage::ending) {
         abandon();
     }
@@ -111,7 +83,7 @@ PORTHOLE_FN void FastCgiRequest::on_content_abort() {
 
 PORTHOLE_FN bool FastCgiRequest::has_more_to_send() const noexcept {
     return request_sent_ < request_.size() || pending_sent_ < pending_.size()
-           || (!drops_input_ && order_.is_spooled && !spool_.is_read());
+           || (!upload_.is_dropped() && upload_.has_spooled());
 }
 
 /// Queues what is next of a spooled upload, and the end of the content when it is there.
@@ -120,20 +92,20 @@ PORTHOLE_FN bool FastCgiRequest::refill() {
         pending_.clear();
         pending_sent_ = 0;
     }
-    if (drops_input_ || !pending_.empty()) {
+    if (upload_.is_dropped() || !pending_.empty()) {
         return true;
     }
-    if (order_.is_spooled && !spool_.is_read()) {
+    if (upload_.has_spooled()) {
         std::string bytes(fastcgi_piece_bytes, '\0');
-        bytes.resize(spool_.read(&bytes[0], bytes.size()));
+        bytes.resize(upload_.read_spooled(&bytes[0], bytes.size()));
         if (bytes.empty()) {
             give_up(500, "the spooled upload cannot be read back");
             return false;
         }
         queue_content(bytes);
-    } else if (content_has_ended_ && !input_is_closed_) {
+    } else if (upload_.has_ended() && !input_is_closed_) {
         input_is_closed_ = true;
-        if (!gate_->is_scgi()) { // SCGI knows the end from CONTENT_LENGTH
+        if (!gate().is_scgi()) { // SCGI knows the end from CONTENT_LENGTH
             append_fastcgi_records(FastCgiType::input, {}, pending_);
         }
     }
@@ -177,43 +149,34 @@ PORTHOLE_FN void FastCgiRequest::feed() {
         std::string().swap(pending_);
         pending_sent_ = 0;
     }
-    pause(has_more_to_send());
+    upload_.pause(has_more_to_send());
     update_watch();
 }
 
-/// Nobody reads it any more. The rest of the content is still taken from the client for a while,
-/// because most clients read no answer before they have sent everything.
 PORTHOLE_FN void FastCgiRequest::drop_input() {
-    drops_input_ = true;
     request_sent_ = request_.size();
     const std::size_t unsent = pending_.size() - pending_sent_;
     std::string().swap(pending_);
     pending_sent_ = 0;
-    drop_content(unsent);
-}
-
-PORTHOLE_FN void FastCgiRequest::drop_content(std::size_t bytes) {
-    dropped_ += bytes;
-    Server* const server = gate_->server();
-    pause(server == nullptr || dropped_ > server->options().limits.max_linger_bytes);
+    upload_.drop(unsent);
 }
 
 // The connection.
 
 PORTHOLE_FN void FastCgiRequest::start() {
-    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
-    if (stage_ != Stage::waiting || reply_.peer_gone()) {
+    const std::shared_ptr<CgiTask> self = shared_from_this();
+    if (stage_ != Stage::waiting || answer_.peer_gone()) {
         abandon();
         return;
     }
-    if (gate_->is_scgi()) {
+    if (gate().is_scgi()) {
         append_scgi_head(order_.variables, request_);
     } else {
-        append_fastcgi_head(order_.variables, gate_->settings().keeps_connections, request_);
+        append_fastcgi_head(order_.variables, gate().settings().keeps_connections, request_);
     }
     std::vector<std::string>().swap(order_.variables);
     is_active_ = true;
-    Socket idle = gate_->take_idle();
+    Socket idle = gate().take_idle();
     if (idle.is_open()) {
         begin_exchange(std::move(idle), true);
     } else {
@@ -224,7 +187,7 @@ PORTHOLE_FN void FastCgiRequest::start() {
 /// The deadline is not the connector's but the beat's: a breakpoint must not use it up.
 PORTHOLE_FN void FastCgiRequest::begin_connecting() {
     stage_ = Stage::connecting;
-    connector_.start(gate_->endpoints(), never);
+    connector_.start(gate().endpoints(), never);
     look_at_connector(TimePoint());
 }
 
@@ -317,14 +280,14 @@ PORTHOLE_FN void FastCgiRequest::update_watch() {
 
 PORTHOLE_FN bool FastCgiRequest::watch(
     NativeHandle handle, Interest interest, void (FastCgiRequest::*callback)(Readiness)) {
-    if (gate_->server() == nullptr) {
+    if (queue().server() == nullptr) {
         return false;
     }
-    const Error error = gate_->server()->watch(
+    const Error error = queue().server()->watch(
         handle, interest,
-        [weak = weak_from_this(), callback](Readiness readiness) {
-            if (const std::shared_ptr<FastCgiRequest> self = weak.lock()) {
-                ((*self).*callback)(readiness);
+        [weak = weak_from_this(), this, callback](Readiness readiness) {
+            if (const std::shared_ptr<CgiTask> self = weak.lock()) {
+                (this->*callback)(readiness);
             }
         },
         watch_);
@@ -339,7 +302,7 @@ PORTHOLE_FN void FastCgiRequest::on_ready(Readiness readiness) {
     if (!is_read) {
         return;
     }
-    if (stage_ == Stage::head || stage_ == Stage::peek) {
+    if (stage_ == Stage::head) {
         on_head_input();
     } else if (stage_ == Stage::ending) {
         on_ending_input();
@@ -347,9 +310,7 @@ PORTHOLE_FN void FastCgiRequest::on_ready(Readiness readiness) {
         source_waits_ = false;
         is_active_ = true;
         update_watch();
-        if (waker_) {
-            waker_();
-        }
+        wake_source();
     } else {
         watch_.stop(); // a broken connection is told again and again although it is masked
     }
@@ -359,20 +320,11 @@ PORTHOLE_FN void FastCgiRequest::on_ready(Readiness readiness) {
 
 /// No answer, or none to the end. `why` is for the log: to the client it would say too much.
 PORTHOLE_FN void FastCgiRequest::give_up(int status, std::string_view why) {
-    constexpr int unavailable = 503;
     const bool has_begun = stage_ >= Stage::content;
     std::string text(why);
     text += has_begun ? "; the answer is broken off" : "; the answer is " + std::to_string(status);
     log(LogLevel::error, LogId::program_failed, text);
-    if (!reply_.is_finished()) {
-        const std::string_view page =
-            "The server behind this path did not answer; see the server's log.";
-        if (status == unavailable) {
-            reply_.status(status).header("Retry-After", "1").text(page);
-        } else {
-            reply_.fail(status, page);
-        }
-    }
+    answer_.fail(status, no_answer);
     abandon();
 }
 
@@ -380,33 +332,30 @@ PORTHOLE_FN void FastCgiRequest::give_up(int status, std::string_view why) {
 /// those that do not read FCGI_ABORT_REQUEST too.
 PORTHOLE_FN void FastCgiRequest::abandon() {
     is_broken_ = true;
-    reply_ = Reply();
-    end_spooling();
+    answer_.forget();
+    upload_.leave_spooling();
     const bool was_waiting = std::exchange(source_waits_, false);
     end_connection(false);
-    if (was_waiting && waker_) {
-        waker_(); // so that the client is told
+    if (was_waiting) {
+        wake_source(); // so that the client is told
     }
 }
 
 PORTHOLE_FN void FastCgiRequest::shut() noexcept {
-    constexpr int unavailable = 503;
     stage_ = Stage::over;
     is_broken_ = true;
-    drops_input_ = true;
     watch_.stop();
     connector_ = Connector();
     socket_.close();
     PORTHOLE_TRY {
-        if (!reply_.is_finished()) {
-            reply_.fail(unavailable, "What answered at this path has been taken down.");
-        }
-        if (source_waits_ && waker_) {
-            gate_->poster().post(waker_);
+        upload_.drop(0);
+        answer_.fail(503, "What answered at this path has been taken down.");
+        if (std::exchange(source_waits_, false)) {
+            post_wake();
         }
     }
     PORTHOLE_CATCH_ALL {} // no memory: the client waits until its own deadline
-    reply_ = Reply();
+    answer_.forget();
 }
 
 /// The exchange has come to its end, well or not; `keeps_it`: the connection is fit for another.
@@ -417,29 +366,27 @@ PORTHOLE_FN void FastCgiRequest::end_connection(bool keeps_it) {
     stage_ = Stage::over;
     watch_.stop();
     connector_ = Connector();
-    lines_.finish(
-        [this](std::string_view line) { log(LogLevel::warning, LogId::program_wrote, line); });
-    if (!drops_input_) {
+    lines_.finish(line_sink());
+    if (!upload_.is_dropped()) {
         drop_input();
     }
     if (keeps_it) {
-        gate_->keep(std::move(socket_));
+        gate().keep(std::move(socket_));
     }
     socket_.close();
     std::string().swap(input_);
     std::string().swap(request_);
     request_sent_ = 0;
-    gate_->leave(*this);
+    queue().leave(*this);
 }
 
 PORTHOLE_FN void FastCgiRequest::on_beat(Duration passed) {
-    const std::shared_ptr<FastCgiRequest> self = shared_from_this();
+    const std::shared_ptr<CgiTask> self = shared_from_this();
     if (stage_ == Stage::over || check_time(passed)) {
         return;
     }
-    lines_.allow_more(
-        [this](std::string_view line) { log(LogLevel::warning, LogId::program_wrote, line); });
-    if (stage_ < Stage::content && reply_.peer_gone()) {
+    lines_.allow_more(line_sink());
+    if (stage_ < Stage::content && answer_.peer_gone()) {
         abandon(); // nobody waits for it any more
     }
 }
@@ -447,9 +394,9 @@ PORTHOLE_FN void FastCgiRequest::on_beat(Duration passed) {
 /// True when the request has come to its end by that.
 PORTHOLE_FN bool FastCgiRequest::check_time(Duration passed) {
     constexpr std::chrono::seconds grace{3};
-    const FastCgiSettings& settings = gate_->settings();
-    const bool waits_for_upload =
-        stage_ >= Stage::head && !content_has_ended_ && !has_more_to_send() && !drops_input_;
+    const FastCgiSettings& settings = gate().settings();
+    const bool waits_for_upload = stage_ >= Stage::head && !upload_.has_ended()
+                                  && !has_more_to_send() && !upload_.is_dropped();
     const bool waits_for_client = (stage_ == Stage::content && !source_waits_) || waits_for_upload;
     quiet_ = is_active_ || waits_for_client ? Duration::zero() : quiet_ + passed;
     is_active_ = false;
@@ -475,7 +422,6 @@ PORTHOLE_FN bool FastCgiRequest::check_time(Duration passed) {
         end_connection(false);
         return true;
     case Stage::head:
-    case Stage::peek:
     case Stage::content:
         if (quiet_ <= settings.timeout) {
             return false;

@@ -201,8 +201,7 @@ PORTHOLE_FN void FilesMount::answer_file(
     }
     if (!answer_with_file(request, response, content, clock_->wall_time(), scratch_.get())) {
         cache_.forget(name);
-        response.fail(503, "The file is being changed.");
-        response.header("Retry-After", "1");
+        response.fail(503, "The file is being changed.", std::chrono::seconds(1));
     }
 }
 

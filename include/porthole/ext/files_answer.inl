@@ -183,8 +183,7 @@ PORTHOLE_FN void answer_open_failure(Response& response, OpenResult result) {
     case OpenResult::denied: response.fail(403, "This file is not for everybody."); break;
     case OpenResult::too_long: response.fail(400, "This path is too long."); break;
     case OpenResult::exhausted:
-        response.fail(503, "Too many files are open.");
-        response.header("Retry-After", "1");
+        response.fail(503, "Too many files are open.", std::chrono::seconds(1));
         break;
     }
 }

@@ -8,6 +8,7 @@
 #include "porthole/http/body.hpp"
 #include "porthole/http/cookie.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -112,8 +113,9 @@ public:
     /// A location with control characters becomes a 500 without Location.
     Response& redirect(std::string_view location, int code = 302);
     /// An error in the library's own plain form: the code, its reason and a sentence; forgets
-    /// everything that was set. Server::on_error() may put a page in its place.
-    Response& fail(int code, std::string_view sentence);
+    /// everything that was set. Server::on_error() may put a page in its place. With `retry_after`
+    /// the client is told when to try again (RFC 9110 section 10.2.3).
+    Response& fail(int code, std::string_view sentence, std::chrono::seconds retry_after = {});
     /// 204, without content and Content-Type.
     Response& no_content();
     /// True when anything has been set, or the answer is deferred.

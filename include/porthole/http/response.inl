@@ -312,9 +312,13 @@ PORTHOLE_FN Response& Response::redirect(std::string_view location, int code) {
     return status(is_redirect ? code : found).text("What you look for is elsewhere.\n");
 }
 
-PORTHOLE_FN Response& Response::fail(int code, std::string_view sentence) {
+PORTHOLE_FN Response&
+Response::fail(int code, std::string_view sentence, std::chrono::seconds retry_after) {
     reset();
     status(code);
+    if (retry_after.count() > 0) {
+        header("Retry-After", std::to_string(retry_after.count()));
+    }
     std::string page = std::to_string(parts_->status);
     page.append(" ").append(reason_phrase(parts_->status)).append("\n");
     page.append(sentence).append("\n");

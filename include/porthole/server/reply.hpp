@@ -7,6 +7,7 @@
 #include "porthole/fwd.hpp"
 #include "porthole/http/response.hpp"
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -48,7 +49,7 @@ public:
     void redirect(std::string_view location, int code = 302);
     void no_content();
     /// As Response::fail(): forgets what was set.
-    void fail(int code, std::string_view sentence);
+    void fail(int code, std::string_view sentence, std::chrono::seconds retry_after = {});
     /// Answers as a GET of `target`, a path of this server with perhaps a query, would be answered:
     /// hooks, routes and handlers see the same request with that target, and HEAD stays HEAD. The
     /// guard has let it in before. At most eight in a row, then 500. Ticking thread or not, it runs

@@ -137,8 +137,9 @@ PORTHOLE_FN void Reply::no_content() {
     finish_with([&](Response& response) { response.no_content(); });
 }
 
-PORTHOLE_FN void Reply::fail(int code, std::string_view sentence) {
-    finish_with([&](Response& response) { response.fail(code, sentence); });
+PORTHOLE_FN void
+Reply::fail(int code, std::string_view sentence, std::chrono::seconds retry_after) {
+    finish_with([&](Response& response) { response.fail(code, sentence, retry_after); });
 }
 
 PORTHOLE_FN void Reply::finish() {

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+
+// When what comes from behind is an answer, and of which kind, whatever the pieces it comes in.
+
+#include "support/cgi_fixture.hpp"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+using namespace porthole;
+using porthole_test::CgiFixture;
+using State = porthole::detail::CgiAnswering::State;
+
+namespace {
+
+class EmptyQueue final : public detail::CgiQueue {
+public:
+    const detail::CgiTaskSettings& settings() const noexcept override { return settings_; }
+
+private:
+    bool look_after(Duration) override { return false; }
+
+    detail::CgiTaskSettings settings_;
+};
+
+/// A task that does nothing: its answer is handed in by the test.
+class Idle final : public detail::CgiTask {
+public:
+    Idle() : Idle(std::make_shared<EmptyQueue>()) {}
+    explicit Idle(const std::shared_ptr<EmptyQueue>& queue)
+        : CgiTask(queue, {}), upload_(queue, false, false) {}
+
+    void start() override {}
+    void on_beat(Duration) override {}
+    void shut() noexcept override {}
+    detail::CgiUpload& upload() noexcept override { return upload_; }
+    void on_content(std::string_view) override {}
+    void on_content_end() override {}
+    void on_content_abort() override {}
+    BodySource::Piece pull(char*, std::size_t) override { return {}; }
+    void on_source_gone(bool) override {}
+
+private:
+    detail::CgiUpload upload_;
+};
+
+struct Answering {
+    explicit Answering(bool is_head_wanted = false)
+        : answer(Reply(), detail::CgiHeadParser::Options(), is_head_wanted) {}
+
+    State say(std::string_view bytes, bool has_ended = false) {
+        answer.incoming().append(bytes);
+        return answer.look(has_ended, *task);
+    }
+
+    std::shared_ptr<Idle> task = std::make_shared<Idle>();
+    detail::CgiAnswering answer;
+};
+
+} // namespace
+
+TEST_CASE("cgi answer: a head is complete with its empty line, in whatever pieces it comes") {
+    const std::string_view bytes = "Content-Type: text/plain\n\nbody";
+    const std::size_t end = bytes.find("\n\n") + 2;
+    for (std::size_t cut = 1; cut < bytes.size(); ++cut) {
+        CAPTURE(cut);
+        Answering it;
+        CHECK(it.say(bytes.substr(0, cut)) == (cut < end ? State::head : State::content));
+        CHECK(it.say(bytes.substr(cut)) == State::content);
+        char rest[16];
+        const std::size_t size = it.answer.take_rest(rest, sizeof rest);
+        CHECK(std::string_view(rest, size) == "body");
+        CHECK(it.answer.take_rest(rest, sizeof rest) == 0);
+    }
+}
+
+TEST_CASE("cgi answer: without a type it waits to see whether there is content (RFC 3875 6.2)") {
+    for (const bool has_content : {false, true}) {
+        Answering it;
+        CHECK(it.say("Status: 200\n\n") == State::peek);
+        CHECK(it.say("") == State::peek);
+        if (has_content) {
+            CHECK(it.say("x") == State::content);
+        } else {
+            CHECK(it.say("", true) == State::whole);
+        }
+    }
+}
+
+TEST_CASE("cgi answer: what can have no content waits for none") {
+    CHECK(Answering().say("Status: 204\n\n") == State::whole);
+    CHECK(Answering().say("Status: 304\nContent-Type: text/plain\n\n") == State::whole);
+    CHECK(Answering().say("Location: /elsewhere\n\n") == State::whole);
+    CHECK(Answering(true).say("Status: 200\n\n") == State::whole);
+}
+
+TEST_CASE("cgi answer: a fault is described with the line that has it, cut and escaped") {
+    Answering it;
+    CHECK(it.say("No\x1b field " + std::string(100, 'x') + "\n\n") == State::failed);
+    CHECK(it.answer.fault() == detail::CgiFault::bad_line);
+    const std::string text = it.answer.describe_fault();
+    CHECK(text.find("\"No\\x1b field xxx") != std::string::npos);
+    CHECK(text.substr(text.size() - 4) == "...\"");
+    CHECK(it.say("more") == State::failed);
+
+    Answering ended;
+    CHECK(ended.say("", true) == State::failed);
+    CHECK(ended.answer.fault() == detail::CgiFault::empty);
+    CHECK(ended.answer.describe_fault().find('"') == std::string::npos);
+}
