@@ -22,9 +22,9 @@
 //
 // Where to read on: server/server.hpp has routes, listeners and the calls that pump; what a handler
 // is given is in http/request.hpp and http/response.hpp; all that a peer can make grow has its
-// bound in base/limits.hpp, and who is let in at all is decided in server/guard.hpp. Each header of
-// ext/ begins with an example. What stands in namespace detail is nobody's business but the
-// library's own.
+// bound in base/limits.hpp, and who is let in at all is decided in server/guard.hpp. In ext/ are
+// files, CGI, channels, WebSocket and the client for tests, each with an example at its top. Names
+// in namespace detail are the library's own and change without notice.
 //
 // Below is the table of contents, in the order in which bytes travel: from the wire to the handler
 // and back. Declarations first; the definitions follow in one block, in one source file.
@@ -65,6 +65,7 @@
 #include "porthole/base/ip_address.hpp"
 #include "porthole/base/log.hpp"
 #include "porthole/base/sha1.hpp"
+#include "porthole/base/timer_queue.hpp"
 #include "porthole/base/timer_wheel.hpp"
 #include "porthole/base/utf8.hpp"
 #include "porthole/fwd.hpp"
@@ -189,6 +190,7 @@
 #include "porthole/base/histogram.inl"
 #include "porthole/base/ip_address.inl"
 #include "porthole/base/sha1.inl"
+#include "porthole/base/timer_queue.inl"
 #include "porthole/base/timer_wheel.inl"
 #include "porthole/base/utf8.inl"
 

@@ -24,9 +24,9 @@
 //
 // Where to read on: server/server.hpp has routes, listeners and the calls that pump; what a handler
 // is given is in http/request.hpp and http/response.hpp; all that a peer can make grow has its
-// bound in base/limits.hpp, and who is let in at all is decided in server/guard.hpp. Each header of
-// ext/ begins with an example. What stands in namespace detail is nobody's business but the
-// library's own.
+// bound in base/limits.hpp, and who is let in at all is decided in server/guard.hpp. In ext/ are
+// files, CGI, channels, WebSocket and the client for tests, each with an example at its top. Names
+// in namespace detail are the library's own and change without notice.
 //
 // Below is the table of contents, in the order in which bytes travel: from the wire to the handler
 // and back. Declarations first; the definitions follow in one block, in one source file.
@@ -723,6 +723,74 @@ Sha1Digest sha1(std::string_view bytes) noexcept;
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/base/timer_queue.hpp
+
+// Deadlines that are kept to the moment and in order, for the few that programs and extensions set.
+// The many of connections, which nearly always move before they are due, are in a TimerWheel: there
+// moving costs nothing, and a little late is good enough.
+
+#include <vector>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+class TimerQueue;
+
+/// Something with a deadline. Leaves its queue when destroyed, and may outlive it.
+class QueuedTimer {
+public:
+    QueuedTimer() = default;
+    QueuedTimer(const QueuedTimer&) = delete;
+    QueuedTimer& operator=(const QueuedTimer&) = delete;
+    ~QueuedTimer() { disarm(); }
+
+    bool is_armed() const noexcept { return queue_ != nullptr; }
+    void disarm() noexcept;
+
+private:
+    friend class TimerQueue;
+    TimerQueue* queue_ = nullptr;
+    std::size_t place_ = 0;
+    TimePoint deadline_{};
+    std::uint64_t number_ = 0;
+};
+
+/// Timers by due time; of those due at the same time the one armed first comes first. Arming and
+/// disarming take time that grows with the logarithm of their number.
+class TimerQueue {
+public:
+    TimerQueue() = default;
+    TimerQueue(const TimerQueue&) = delete;
+    TimerQueue& operator=(const TimerQueue&) = delete;
+    ~TimerQueue();
+
+    /// Makes `timer` due at `deadline`, whether it was armed before or not.
+    void arm(QueuedTimer& timer, TimePoint deadline);
+    /// What the next timer to be armed will be called.
+    std::uint64_t next_number() const noexcept { return next_number_; }
+    /// The first timer whose deadline has passed, disarmed, as long as it was armed before the one
+    /// called `number`; else null.
+    QueuedTimer* expire(TimePoint now, std::uint64_t number) noexcept;
+    /// The first deadline; never when none is armed.
+    TimePoint next_deadline() const noexcept;
+
+private:
+    friend class QueuedTimer;
+
+    bool is_before(const QueuedTimer& a, const QueuedTimer& b) const noexcept;
+    void put(std::size_t place, QueuedTimer& timer) noexcept;
+    void sift(std::size_t place) noexcept;
+    void remove(QueuedTimer& timer) noexcept;
+
+    std::vector<QueuedTimer*> heap_; ///< the parent of n is (n - 1) / 2, and is not after it
+    std::uint64_t next_number_ = 0;
+};
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
 // porthole/base/timer_wheel.hpp
 
 // Deadlines for thousands of connections: setting one is a store, and a tick in which none is due
@@ -878,8 +946,6 @@ PORTHOLE_NAMESPACE_END
 
 // One address that a socket is bound or connected to, as a value: no sockaddr leaves the os layer.
 // Names become endpoints through resolve(), the only place that calls getaddrinfo.
-
-#include <vector>
 
 PORTHOLE_NAMESPACE_BEGIN
 
@@ -3980,13 +4046,12 @@ PORTHOLE_NAMESPACE_END
 // The server as its user sees it: routes, listeners, and the calls that pump it.
 //
 // tick(budget) does, in this order, until nothing moves any more or the budget is spent:
-//   1. tasks that post() left, and answers that replies have finished;
-//   2. one poll for ready descriptors, without waiting;
-//   3. each that is ready, in turn, beginning with those the last tick left over: a listener
-//   accepts a
-//      few; a connection reads a bounded piece, parses, routes, calls handlers, and writes a
-//      bounded piece; a watched descriptor's callback is called;
-//   4. deadlines that have passed.
+// 1. tasks that post() left, and answers that replies have finished;
+// 2. one poll for ready descriptors, without waiting;
+// 3. each that is ready, in turn, beginning with those the last tick left over: a listener
+//    accepts a few; a connection reads a bounded piece, parses, routes, calls handlers, and
+//    writes a bounded piece; a watched descriptor's callback is called;
+// 4. deadlines that have passed.
 // The clock is looked at between these units, and the rest waits for the next tick. A tick with
 // nothing to do is one system call, whatever the number of idle connections, and allocates nothing.
 
@@ -4072,10 +4137,9 @@ private:
 /// Routes below a prefix that share hooks and limits. Cheap to copy; valid as long as the server.
 ///
 /// Patterns begin with '/'. A segment ":name" matches one segment that is not empty, a last segment
-/// "*" or
-/// "*name" the rest of the path. A literal beats a parameter, which beats a wildcard, in whatever
-/// order they were added; the newest of two equal routes wins. HEAD is answered by GET's handler,
-/// OPTIONS and 405 with Allow come by themselves.
+/// "*" or "*name" the rest of the path. A literal beats a parameter, which beats a wildcard, in
+/// whatever order they were added; the newest of two equal routes wins. HEAD is answered by GET's
+/// handler, OPTIONS and 405 with Allow come by themselves.
 class Group {
 public:
     RouteHandle get(std::string_view pattern, Handler handler);
@@ -4122,8 +4186,8 @@ protected:
     detail::RouteScope* scope_;
 };
 
-/// An HTTP/1.1 server without a thread of its own. All calls but stop() and post() belong to one
-/// thread: the one that ticks.
+/// An HTTP/1.1 server without a thread of its own. All calls but stop(), post() and poster() belong
+/// to one thread: the one that ticks.
 class Server : public Group {
 public:
     explicit Server(Options options = {}) : Server(make_core(std::move(options))) {
@@ -4165,8 +4229,8 @@ public:
     /// Serves until stop(). Returns at once when nothing listens.
     void run();
     /// Stops listening, closes idle connections, lets complete answers leave within
-    /// Limits::stop_grace, and ends run(). Any thread, any state; several calls are one. listen()
-    /// starts anew.
+    /// Limits::stop_grace, and ends run(). Any thread, any state, also a handler or a signal
+    /// handler; several calls are one. listen() starts anew.
     void stop() noexcept;
     /// False from stop() on, until it listens again.
     bool is_running() const noexcept;
@@ -4177,8 +4241,8 @@ public:
     /// What posts to this server, for threads and objects that may outlive it. Any thread.
     TaskPoster poster() const;
     /// Calls `task` inside a tick once `delay` has passed, in the server's time, which stands still
-    /// while the program does: never early, and late by less than 128 ms when it is ticked that
-    /// often. Timers of about the same time are called in no particular order.
+    /// while the program does: by the first tick from then on, in the order of their times. Not
+    /// before the next tick, or sleep of tick_until(), however short the delay is.
     TimerHandle call_after(Duration delay, std::function<void()> task);
     /// Watches a descriptor and calls back inside tick().
     Error watch(NativeHandle handle, Interest interest, WatchCallback callback, WatchHandle& watch);
@@ -7840,6 +7904,94 @@ PORTHOLE_FN Sha1Digest sha1(std::string_view bytes) noexcept {
         digest[i] = static_cast<char>((state[i / 4] >> (24 - 8 * (i % 4))) & 0xff);
     }
     return digest;
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/base/timer_queue.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN void QueuedTimer::disarm() noexcept {
+    if (queue_ != nullptr) {
+        queue_->remove(*this);
+    }
+}
+
+PORTHOLE_FN TimerQueue::~TimerQueue() {
+    for (QueuedTimer* const timer : heap_) {
+        timer->queue_ = nullptr;
+    }
+}
+
+PORTHOLE_FN void TimerQueue::arm(QueuedTimer& timer, TimePoint deadline) {
+    timer.disarm();
+    heap_.push_back(&timer);
+    timer.queue_ = this;
+    timer.deadline_ = deadline;
+    timer.number_ = next_number_++;
+    timer.place_ = heap_.size() - 1;
+    sift(timer.place_);
+}
+
+PORTHOLE_FN QueuedTimer* TimerQueue::expire(TimePoint now, std::uint64_t number) noexcept {
+    if (heap_.empty() || heap_.front()->deadline_ > now || heap_.front()->number_ >= number) {
+        return nullptr;
+    }
+    QueuedTimer* const timer = heap_.front();
+    remove(*timer);
+    return timer;
+}
+
+PORTHOLE_FN TimePoint TimerQueue::next_deadline() const noexcept {
+    return heap_.empty() ? never : heap_.front()->deadline_;
+}
+
+PORTHOLE_FN bool TimerQueue::is_before(const QueuedTimer& a, const QueuedTimer& b) const noexcept {
+    return a.deadline_ != b.deadline_ ? a.deadline_ < b.deadline_ : a.number_ < b.number_;
+}
+
+PORTHOLE_FN void TimerQueue::put(std::size_t place, QueuedTimer& timer) noexcept {
+    heap_[place] = &timer;
+    timer.place_ = place;
+}
+
+/// Moves the timer at `place` up or down, to where it belongs.
+PORTHOLE_FN void TimerQueue::sift(std::size_t place) noexcept {
+    QueuedTimer& timer = *heap_[place];
+    while (place != 0 && is_before(timer, *heap_[(place - 1) / 2])) {
+        put(place, *heap_[(place - 1) / 2]);
+        place = (place - 1) / 2;
+    }
+    for (;;) {
+        std::size_t child = 2 * place + 1;
+        if (child >= heap_.size()) {
+            break;
+        }
+        const std::size_t other = child + 1;
+        child = other < heap_.size() && is_before(*heap_[other], *heap_[child]) ? other : child;
+        if (!is_before(*heap_[child], timer)) {
+            break;
+        }
+        put(place, *heap_[child]);
+        place = child;
+    }
+    put(place, timer);
+}
+
+PORTHOLE_FN void TimerQueue::remove(QueuedTimer& timer) noexcept {
+    const std::size_t place = timer.place_;
+    QueuedTimer& last = *heap_.back();
+    heap_.pop_back();
+    timer.queue_ = nullptr;
+    if (&last != &timer) {
+        put(place, last);
+        sift(place);
+    }
 }
 
 } // namespace detail
@@ -18981,13 +19133,13 @@ private:
 };
 
 /// A call that is still to come. Shared with its handle.
-class TimerEntry final : public TimedTask {
+class TimerEntry final : public QueuedTimer {
 public:
     TimerEntry(ServerCore& core, std::function<void()> task)
         : core_(core), task_(std::move(task)) {}
-    void on_deadline() override;
-    void drop() noexcept override {
-        unlink();
+    void on_deadline();
+    void drop() noexcept {
+        disarm();
         task_ = nullptr;
     }
     void keep_alive(std::weak_ptr<TimerEntry> self) { self_ = std::move(self); }
@@ -19125,6 +19277,8 @@ private:
     Duration time_to_next_deadline() noexcept;
     void read_mail();
     void expire_timers();
+    bool expire_deadline();
+    bool make_next_call();
     Duration allowed_gap() const noexcept;
     void read_clock_after_gap() noexcept;
     void begin_stop();
@@ -19168,6 +19322,8 @@ private:
     TimePoint tick_began_;
     TimePoint promised_ = (TimePoint::min)(); ///< what next_deadline() told the host
     TimerWheel timers_;
+    TimerQueue calls_;            ///< of call_after()
+    std::uint64_t calls_end_ = 0; ///< those from it on were armed too late for this tick
     std::unique_ptr<Poller> poller_;
     std::shared_ptr<Mailbox> mailbox_;
     WakerEntry waker_entry_;
@@ -19739,7 +19895,7 @@ ServerCore::call_after(Duration delay, std::function<void()> task) {
     const Duration since = clock_source_->now() - clock_;
     const Duration allowed = allowed_gap();
     const TimePoint time = now_ + (since < allowed ? since : allowed);
-    timers_.arm(*entry, delay < never - time ? time + delay : never);
+    calls_.arm(*entry, delay < never - time ? time + delay : never);
     return entry;
 }
 
@@ -22497,6 +22653,7 @@ PORTHOLE_FN bool ServerCore::begin_tick(TimePoint budget_end) noexcept {
     report_ = TickReport{};
     accepts_left_ = limits().max_accepts_per_tick;
     budget_end_ = budget_end;
+    calls_end_ = calls_.next_number();
     tick_began_ = clock_;
     if (mailbox_->is_stop_requested()) {
         begin_stop();
@@ -22555,6 +22712,7 @@ PORTHOLE_FN TickReport ServerCore::tick_until(TimePoint deadline) {
             break; // a clock that stands still never reaches the deadline
         }
         slept += clock_ - before;
+        calls_end_ = calls_.next_number();
         serve_batch();
         expire_timers();
         const bool has_mail = mailbox_->has_letters() || mailbox_->is_stop_requested();
@@ -22709,23 +22867,16 @@ PORTHOLE_FN void ServerCore::read_mail() {
     }
 }
 
+/// Deadlines and calls in turn, so that neither waits for the other to come to an end.
 PORTHOLE_FN void ServerCore::expire_timers() {
-    constexpr int most = 4096; // a task may be due again at once, by mistake
-    for (int i = 0; i < most && timers_.is_due(now_) && !is_shut_down_; ++i) {
-        Timer* timer = timers_.expire(now_);
-        if (timer == nullptr) {
+    constexpr int most = 4096; // a deadline may be due again at once, by mistake
+    for (int i = 0; i < most && !is_shut_down_; ++i) {
+        const bool has_expired = expire_deadline();
+        const bool has_called = !is_shut_down_ && make_next_call();
+        if (!has_expired && !has_called) {
             break;
         }
         ++work_;
-        PORTHOLE_TRY {
-            static_cast<TimedTask*>(timer)->on_deadline();
-        }
-        PORTHOLE_CATCH_ALL {
-            log(LogLevel::error, LogId::out_of_memory,
-                "A deadline's work ended with an exception; the connection was dropped.");
-            out_.clear();
-            static_cast<TimedTask*>(timer)->drop();
-        }
         read_clock();
         if (is_out_of_time()) {
             break;
@@ -22737,12 +22888,41 @@ PORTHOLE_FN void ServerCore::expire_timers() {
     }
 }
 
+/// False when none has passed.
+PORTHOLE_FN bool ServerCore::expire_deadline() {
+    Timer* const timer = timers_.is_due(now_) ? timers_.expire(now_) : nullptr;
+    if (timer == nullptr) {
+        return false;
+    }
+    PORTHOLE_TRY {
+        static_cast<TimedTask*>(timer)->on_deadline();
+    }
+    PORTHOLE_CATCH_ALL {
+        log(LogLevel::error, LogId::out_of_memory,
+            "A deadline's work ended with an exception; the connection was dropped.");
+        out_.clear();
+        static_cast<TimedTask*>(timer)->drop();
+    }
+    return true;
+}
+
+/// False when none is due. One that asks for itself anew is not called again in this tick.
+PORTHOLE_FN bool ServerCore::make_next_call() {
+    QueuedTimer* const timer = calls_.expire(now_, calls_end_);
+    if (timer == nullptr) {
+        return false;
+    }
+    static_cast<TimerEntry*>(timer)->on_deadline();
+    return true;
+}
+
 PORTHOLE_FN Duration ServerCore::time_to_next_deadline() noexcept {
     if (is_draining_ && connections_ == 0) {
         return Duration::zero(); // nothing is left to stop
     }
     TimePoint next = timers_.next_deadline();
     next = next < stop_deadline_ ? next : stop_deadline_;
+    next = next < calls_.next_deadline() ? next : calls_.next_deadline();
     if (next == never) {
         return (Duration::max)();
     }

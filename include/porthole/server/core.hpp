@@ -6,6 +6,7 @@
 // of time.
 
 #include "porthole/base/buffer.hpp"
+#include "porthole/base/timer_queue.hpp"
 #include "porthole/base/timer_wheel.hpp"
 #include "porthole/http/serializer.hpp"
 #include "porthole/os/listener.hpp"
@@ -84,13 +85,13 @@ private:
 };
 
 /// A call that is still to come. Shared with its handle.
-class TimerEntry final : public TimedTask {
+class TimerEntry final : public QueuedTimer {
 public:
     TimerEntry(ServerCore& core, std::function<void()> task)
         : core_(core), task_(std::move(task)) {}
-    void on_deadline() override;
-    void drop() noexcept override {
-        unlink();
+    void on_deadline();
+    void drop() noexcept {
+        disarm();
         task_ = nullptr;
     }
     void keep_alive(std::weak_ptr<TimerEntry> self) { self_ = std::move(self); }
@@ -228,6 +229,8 @@ private:
     Duration time_to_next_deadline() noexcept;
     void read_mail();
     void expire_timers();
+    bool expire_deadline();
+    bool make_next_call();
     Duration allowed_gap() const noexcept;
     void read_clock_after_gap() noexcept;
     void begin_stop();
@@ -271,6 +274,8 @@ private:
     TimePoint tick_began_;
     TimePoint promised_ = (TimePoint::min)(); ///< what next_deadline() told the host
     TimerWheel timers_;
+    TimerQueue calls_;            ///< of call_after()
+    std::uint64_t calls_end_ = 0; ///< those from it on were armed too late for this tick
     std::unique_ptr<Poller> poller_;
     std::shared_ptr<Mailbox> mailbox_;
     WakerEntry waker_entry_;

@@ -133,6 +133,7 @@ PORTHOLE_FN bool ServerCore::begin_tick(TimePoint budget_end) noexcept {
     report_ = TickReport{};
     accepts_left_ = limits().max_accepts_per_tick;
     budget_end_ = budget_end;
+    calls_end_ = calls_.next_number();
     tick_began_ = clock_;
     if (mailbox_->is_stop_requested()) {
         begin_stop();
@@ -191,6 +192,7 @@ PORTHOLE_FN TickReport ServerCore::tick_until(TimePoint deadline) {
             break; // a clock that stands still never reaches the deadline
         }
         slept += clock_ - before;
+        calls_end_ = calls_.next_number();
         serve_batch();
         expire_timers();
         const bool has_mail = mailbox_->has_letters() || mailbox_->is_stop_requested();
@@ -345,23 +347,16 @@ PORTHOLE_FN void ServerCore::read_mail() {
     }
 }
 
+/// Deadlines and calls in turn, so that neither waits for the other to come to an end.
 PORTHOLE_FN void ServerCore::expire_timers() {
-    constexpr int most = 4096; // a task may be due again at once, by mistake
-    for (int i = 0; i < most && timers_.is_due(now_) && !is_shut_down_; ++i) {
-        Timer* timer = timers_.expire(now_);
-        if (timer == nullptr) {
+    constexpr int most = 4096; // a deadline may be due again at once, by mistake
+    for (int i = 0; i < most && !is_shut_down_; ++i) {
+        const bool has_expired = expire_deadline();
+        const bool has_called = !is_shut_down_ && make_next_call();
+        if (!has_expired && !has_called) {
             break;
         }
         ++work_;
-        PORTHOLE_TRY {
-            static_cast<TimedTask*>(timer)->on_deadline();
-        }
-        PORTHOLE_CATCH_ALL {
-            log(LogLevel::error, LogId::out_of_memory,
-                "A deadline's work ended with an exception; the connection was dropped.");
-            out_.clear();
-            static_cast<TimedTask*>(timer)->drop();
-        }
         read_clock();
         if (is_out_of_time()) {
             break;
@@ -373,12 +368,41 @@ PORTHOLE_FN void ServerCore::expire_timers() {
     }
 }
 
+/// False when none has passed.
+PORTHOLE_FN bool ServerCore::expire_deadline() {
+    Timer* const timer = timers_.is_due(now_) ? timers_.expire(now_) : nullptr;
+    if (timer == nullptr) {
+        return false;
+    }
+    PORTHOLE_TRY {
+        static_cast<TimedTask*>(timer)->on_deadline();
+    }
+    PORTHOLE_CATCH_ALL {
+        log(LogLevel::error, LogId::out_of_memory,
+            "A deadline's work ended with an exception; the connection was dropped.");
+        out_.clear();
+        static_cast<TimedTask*>(timer)->drop();
+    }
+    return true;
+}
+
+/// False when none is due. One that asks for itself anew is not called again in this tick.
+PORTHOLE_FN bool ServerCore::make_next_call() {
+    QueuedTimer* const timer = calls_.expire(now_, calls_end_);
+    if (timer == nullptr) {
+        return false;
+    }
+    static_cast<TimerEntry*>(timer)->on_deadline();
+    return true;
+}
+
 PORTHOLE_FN Duration ServerCore::time_to_next_deadline() noexcept {
     if (is_draining_ && connections_ == 0) {
         return Duration::zero(); // nothing is left to stop
     }
     TimePoint next = timers_.next_deadline();
     next = next < stop_deadline_ ? next : stop_deadline_;
+    next = next < calls_.next_deadline() ? next : calls_.next_deadline();
     if (next == never) {
         return (Duration::max)();
     }

@@ -4,13 +4,12 @@
 // The server as its user sees it: routes, listeners, and the calls that pump it.
 //
 // tick(budget) does, in this order, until nothing moves any more or the budget is spent:
-//   1. tasks that post() left, and answers that replies have finished;
-//   2. one poll for ready descriptors, without waiting;
-//   3. each that is ready, in turn, beginning with those the last tick left over: a listener
-//   accepts a
-//      few; a connection reads a bounded piece, parses, routes, calls handlers, and writes a
-//      bounded piece; a watched descriptor's callback is called;
-//   4. deadlines that have passed.
+// 1. tasks that post() left, and answers that replies have finished;
+// 2. one poll for ready descriptors, without waiting;
+// 3. each that is ready, in turn, beginning with those the last tick left over: a listener
+//    accepts a few; a connection reads a bounded piece, parses, routes, calls handlers, and
+//    writes a bounded piece; a watched descriptor's callback is called;
+// 4. deadlines that have passed.
 // The clock is looked at between these units, and the rest waits for the next tick. A tick with
 // nothing to do is one system call, whatever the number of idle connections, and allocates nothing.
 
@@ -122,10 +121,9 @@ private:
 /// Routes below a prefix that share hooks and limits. Cheap to copy; valid as long as the server.
 ///
 /// Patterns begin with '/'. A segment ":name" matches one segment that is not empty, a last segment
-/// "*" or
-/// "*name" the rest of the path. A literal beats a parameter, which beats a wildcard, in whatever
-/// order they were added; the newest of two equal routes wins. HEAD is answered by GET's handler,
-/// OPTIONS and 405 with Allow come by themselves.
+/// "*" or "*name" the rest of the path. A literal beats a parameter, which beats a wildcard, in
+/// whatever order they were added; the newest of two equal routes wins. HEAD is answered by GET's
+/// handler, OPTIONS and 405 with Allow come by themselves.
 class Group {
 public:
     RouteHandle get(std::string_view pattern, Handler handler);
@@ -172,8 +170,8 @@ protected:
     detail::RouteScope* scope_;
 };
 
-/// An HTTP/1.1 server without a thread of its own. All calls but stop() and post() belong to one
-/// thread: the one that ticks.
+/// An HTTP/1.1 server without a thread of its own. All calls but stop(), post() and poster() belong
+/// to one thread: the one that ticks.
 class Server : public Group {
 public:
     explicit Server(Options options = {}) : Server(make_core(std::move(options))) {
@@ -215,8 +213,8 @@ public:
     /// Serves until stop(). Returns at once when nothing listens.
     void run();
     /// Stops listening, closes idle connections, lets complete answers leave within
-    /// Limits::stop_grace, and ends run(). Any thread, any state; several calls are one. listen()
-    /// starts anew.
+    /// Limits::stop_grace, and ends run(). Any thread, any state, also a handler or a signal
+    /// handler; several calls are one. listen() starts anew.
     void stop() noexcept;
     /// False from stop() on, until it listens again.
     bool is_running() const noexcept;
@@ -227,8 +225,8 @@ public:
     /// What posts to this server, for threads and objects that may outlive it. Any thread.
     TaskPoster poster() const;
     /// Calls `task` inside a tick once `delay` has passed, in the server's time, which stands still
-    /// while the program does: never early, and late by less than 128 ms when it is ticked that
-    /// often. Timers of about the same time are called in no particular order.
+    /// while the program does: by the first tick from then on, in the order of their times. Not
+    /// before the next tick, or sleep of tick_until(), however short the delay is.
     TimerHandle call_after(Duration delay, std::function<void()> task);
     /// Watches a descriptor and calls back inside tick().
     Error watch(NativeHandle handle, Interest interest, WatchCallback callback, WatchHandle& watch);

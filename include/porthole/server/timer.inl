@@ -33,7 +33,7 @@ ServerCore::call_after(Duration delay, std::function<void()> task) {
     const Duration since = clock_source_->now() - clock_;
     const Duration allowed = allowed_gap();
     const TimePoint time = now_ + (since < allowed ? since : allowed);
-    timers_.arm(*entry, delay < never - time ? time + delay : never);
+    calls_.arm(*entry, delay < never - time ? time + delay : never);
     return entry;
 }
 
