@@ -6593,6 +6593,9 @@ public:
     void on_source_gone(bool is_complete) override;
 
 private:
+    /// For how long the end of a program is awaited that has closed its standard output.
+    static constexpr std::chrono::milliseconds patience{100};
+
     enum class Stage : unsigned char {
         waiting, ///< for content that is spooled, or for a place
         head,    ///< the program runs, and the answer has not begun
@@ -6616,6 +6619,7 @@ private:
     void take_head();
     void fail_head();
     void want_output(bool is_wanted);
+    BodySource::State after_output();
 
     void on_error_ready() { read_errors(1); }
     void read_errors(int at_most);
@@ -6624,12 +6628,14 @@ private:
     void poll_all();
 
     bool check_time(Duration passed);
+    void await_end(Duration passed);
+    void take_status();
     void give_up(int status, std::string_view why);
     void refuse_start(const Error& error);
     void end_program();
     void kill_program();
     void finish();
-    void report_end(const ExitStatus& status);
+    void report_end();
 
     CgiOrder order_;
     CgiUpload upload_;
@@ -6645,12 +6651,15 @@ private:
     Duration quiet_{};    ///< since something has moved
     Duration age_{};
     Duration ending_for_{};
+    Duration awaiting_for_{};
+    std::optional<ExitStatus> status_; ///< once it is known how the program ended
     Stage stage_ = Stage::waiting;
     bool is_active_ = false; ///< since the last beat
     bool is_polled_ = false;
     bool output_has_ended_ = false;
     bool source_waits_ = false;
-    bool is_broken_ = false; ///< the answer cannot be completed
+    bool awaits_end_ = false; ///< of the program, since all is read that it printed
+    bool is_broken_ = false;  ///< the answer cannot be completed
     bool has_exited_ = false;
     bool was_killed_ = false; ///< by us, so that its end is no news
 };
@@ -29923,10 +29932,44 @@ PORTHOLE_FN BodySource::Piece CgiRun::pull(char* into, std::size_t capacity) {
         want_output(true);
         piece.state = BodySource::State::wait;
         break;
-    case IoStatus::end: piece.state = BodySource::State::end; break;
+    case IoStatus::end: piece.state = after_output(); break;
     case IoStatus::failed: piece.state = BodySource::State::failed; break;
     }
     return piece;
+}
+
+inline std::string describe_end(const ExitStatus& status) {
+    switch (status.kind) {
+    case ExitStatus::Kind::exited: return "it ended with code " + std::to_string(status.value);
+    case ExitStatus::Kind::signalled:
+        return "it was ended by signal " + std::to_string(status.value);
+    case ExitStatus::Kind::unknown: break;
+    }
+    return "how it ended is not known";
+}
+
+/// A program that was killed in the middle of its content must not pass for one that is done. Where
+/// no length tells them apart, the end of the program does, which comes a moment after that of its
+/// output.
+PORTHOLE_FN BodySource::State CgiRun::after_output() {
+    output_has_ended_ = true;
+    if (answer_.promised_bytes()) {
+        return BodySource::State::end;
+    }
+    if (has_exited_ || process_.has_ended()) {
+        take_status();
+    }
+    if (status_ && status_->kind == ExitStatus::Kind::signalled) {
+        log(LogLevel::error, LogId::program_failed,
+            describe_end(*status_) + "; the answer is broken off");
+        return BodySource::State::failed;
+    }
+    if (status_ || awaiting_for_ > patience) {
+        return BodySource::State::end;
+    }
+    output_watch_.stop();
+    awaits_end_ = source_waits_ = true;
+    return BodySource::State::wait;
 }
 
 PORTHOLE_FN void CgiRun::on_source_gone(bool is_complete) {
@@ -30217,37 +30260,35 @@ PORTHOLE_FN void CgiRun::shut() noexcept {
     answer_.forget();
 }
 
-/// The program has ended: ends what it has left running, and takes its status.
+/// When the program has ended: ends what it has left running, as long as the number is its own.
+PORTHOLE_FN void CgiRun::take_status() {
+    if (!status_) {
+        process_.kill_group();
+        status_ = process_.try_reap();
+    }
+}
+
+/// The program has ended.
 PORTHOLE_FN void CgiRun::finish() {
     constexpr int last_reads = 16;
     if (stage_ == Stage::over) {
         return;
     }
     read_errors(last_reads);
-    process_.kill_group();
-    const std::optional<ExitStatus> status = process_.try_reap();
-    if (!status) {
+    take_status();
+    if (!status_) {
         return; // not yet, after all: the beat asks again
     }
     lines_.finish(line_sink());
     stage_ = Stage::over;
     stop_watching();
-    report_end(*status);
+    report_end();
     process_ = Process();
     queue().leave(*this);
 }
 
-inline std::string describe_end(const ExitStatus& status) {
-    switch (status.kind) {
-    case ExitStatus::Kind::exited: return "it ended with code " + std::to_string(status.value);
-    case ExitStatus::Kind::signalled:
-        return "it was ended by signal " + std::to_string(status.value);
-    case ExitStatus::Kind::unknown: break;
-    }
-    return "how it ended is not known";
-}
-
-PORTHOLE_FN void CgiRun::report_end(const ExitStatus& status) {
+PORTHOLE_FN void CgiRun::report_end() {
+    const ExitStatus& status = *status_;
     const bool is_news =
         !was_killed_ && status.kind != ExitStatus::Kind::unknown && !status.is_success();
     if (!failure_.empty()) {
@@ -30265,6 +30306,8 @@ PORTHOLE_FN void CgiRun::on_exit_ready() {
     exit_watch_.stop();
     if (stage_ == Stage::ending) {
         finish();
+    } else if (awaits_end_ && std::exchange(source_waits_, false)) {
+        wake_source();
     }
 }
 
@@ -30291,6 +30334,7 @@ PORTHOLE_FN void CgiRun::on_beat(Duration passed) {
         return;
     }
     lines_.allow_more(line_sink());
+    await_end(passed);
     if (stage_ < Stage::content && failure_.empty() && answer_.peer_gone()) {
         kill_program(); // nobody waits for it any more
         return;
@@ -30303,6 +30347,14 @@ PORTHOLE_FN void CgiRun::on_beat(Duration passed) {
     if (stage_ != Stage::waiting && stage_ != Stage::over && may_have_ended
         && process_.has_ended()) {
         on_exit_ready();
+    }
+}
+
+/// One that goes on without its standard output has said all that the client will get.
+PORTHOLE_FN void CgiRun::await_end(Duration passed) {
+    awaiting_for_ += awaits_end_ ? passed : Duration::zero();
+    if (awaiting_for_ > patience && std::exchange(source_waits_, false)) {
+        wake_source();
     }
 }
 

@@ -200,6 +200,18 @@ TEST_CASE("cgi run: an answer that stalls is broken off, not ended") {
     CHECK(f.has_logged("the answer is broken off"));
 }
 
+TEST_CASE("cgi run: a program that goes on without its output has ended its answer") {
+    ManualClock clock;
+    CgiFixture f(porthole_test::options(clock));
+    f.script("go_on.run", {"print", with_type("some"), "close-output", "hang"});
+    f.mount();
+    SocketClient client("127.0.0.1", f.server.port());
+    client.send(porthole_test::simple_get("/cgi-bin/go_on.run"));
+    testing::Answer answer;
+    CHECK(f.until(clock, {&client}, [&] { return client.take_answer(answer); }));
+    CHECK(answer.body == "some");
+}
+
 TEST_CASE("cgi run: a program that is busy for too long is ended, too") {
     ManualClock clock;
     CgiFixture f(porthole_test::options(clock));
@@ -215,6 +227,29 @@ TEST_CASE("cgi run: a program that is busy for too long is ended, too") {
 }
 
 #if !defined(_WIN32)
+
+TEST_CASE("cgi run: a program that crashes behind its last byte has not ended its answer") {
+    for (const bool crashes : {false, true}) {
+        CAPTURE(crashes);
+        CgiFixture f;
+        // Any code is fine: the last command of a shell script is often a test that says no.
+        f.script(
+            "end.run",
+            {"print", with_type("some"), crashes ? "raise" : "exit", crashes ? "9" : "3"});
+        f.mount();
+        SocketClient client("127.0.0.1", f.server.port());
+        client.send(porthole_test::simple_get("/cgi-bin/end.run"));
+        testing::Answer answer;
+        bool has_answer = false;
+        CHECK(porthole_test::pump_until(f.server, {&client}, [&] {
+            has_answer = has_answer || client.take_answer(answer);
+            return has_answer || client.is_closed;
+        }));
+        CHECK(has_answer == !crashes);
+        CHECK(f.until([&] { return f.has_logged(crashes ? "signal 9" : "code 3"); }));
+        CHECK(f.has_logged("the answer is broken off") == crashes);
+    }
+}
 
 TEST_CASE("cgi run: what a program has started is ended with it") {
     CgiFixture f;

@@ -16,7 +16,9 @@
 #include "porthole/server/reply.hpp"
 #include "porthole/server/server.hpp"
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -51,6 +53,9 @@ public:
     void on_source_gone(bool is_complete) override;
 
 private:
+    /// For how long the end of a program is awaited that has closed its standard output.
+    static constexpr std::chrono::milliseconds patience{100};
+
     enum class Stage : unsigned char {
         waiting, ///< for content that is spooled, or for a place
         head,    ///< the program runs, and the answer has not begun
@@ -74,6 +79,7 @@ private:
     void take_head();
     void fail_head();
     void want_output(bool is_wanted);
+    BodySource::State after_output();
 
     void on_error_ready() { read_errors(1); }
     void read_errors(int at_most);
@@ -82,12 +88,14 @@ private:
     void poll_all();
 
     bool check_time(Duration passed);
+    void await_end(Duration passed);
+    void take_status();
     void give_up(int status, std::string_view why);
     void refuse_start(const Error& error);
     void end_program();
     void kill_program();
     void finish();
-    void report_end(const ExitStatus& status);
+    void report_end();
 
     CgiOrder order_;
     CgiUpload upload_;
@@ -103,12 +111,15 @@ private:
     Duration quiet_{};    ///< since something has moved
     Duration age_{};
     Duration ending_for_{};
+    Duration awaiting_for_{};
+    std::optional<ExitStatus> status_; ///< once it is known how the program ended
     Stage stage_ = Stage::waiting;
     bool is_active_ = false; ///< since the last beat
     bool is_polled_ = false;
     bool output_has_ended_ = false;
     bool source_waits_ = false;
-    bool is_broken_ = false; ///< the answer cannot be completed
+    bool awaits_end_ = false; ///< of the program, since all is read that it printed
+    bool is_broken_ = false;  ///< the answer cannot be completed
     bool has_exited_ = false;
     bool was_killed_ = false; ///< by us, so that its end is no news
 };

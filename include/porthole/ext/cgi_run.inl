@@ -253,37 +253,35 @@ PORTHOLE_FN void CgiRun::shut() noexcept {
     answer_.forget();
 }
 
-/// The program has ended: ends what it has left running, and takes its status.
+/// When the program has ended: ends what it has left running, as long as the number is its own.
+PORTHOLE_FN void CgiRun::take_status() {
+    if (!status_) {
+        process_.kill_group();
+        status_ = process_.try_reap();
+    }
+}
+
+/// The program has ended.
 PORTHOLE_FN void CgiRun::finish() {
     constexpr int last_reads = 16;
     if (stage_ == Stage::over) {
         return;
     }
     read_errors(last_reads);
-    process_.kill_group();
-    const std::optional<ExitStatus> status = process_.try_reap();
-    if (!status) {
+    take_status();
+    if (!status_) {
         return; // not yet, after all: the beat asks again
     }
     lines_.finish(line_sink());
     stage_ = Stage::over;
     stop_watching();
-    report_end(*status);
+    report_end();
     process_ = Process();
     queue().leave(*this);
 }
 
-inline std::string describe_end(const ExitStatus& status) {
-    switch (status.kind) {
-    case ExitStatus::Kind::exited: return "it ended with code " + std::to_string(status.value);
-    case ExitStatus::Kind::signalled:
-        return "it was ended by signal " + std::to_string(status.value);
-    case ExitStatus::Kind::unknown: break;
-    }
-    return "how it ended is not known";
-}
-
-PORTHOLE_FN void CgiRun::report_end(const ExitStatus& status) {
+PORTHOLE_FN void CgiRun::report_end() {
+    const ExitStatus& status = *status_;
     const bool is_news =
         !was_killed_ && status.kind != ExitStatus::Kind::unknown && !status.is_success();
     if (!failure_.empty()) {
@@ -301,6 +299,8 @@ PORTHOLE_FN void CgiRun::on_exit_ready() {
     exit_watch_.stop();
     if (stage_ == Stage::ending) {
         finish();
+    } else if (awaits_end_ && std::exchange(source_waits_, false)) {
+        wake_source();
     }
 }
 
@@ -327,6 +327,7 @@ PORTHOLE_FN void CgiRun::on_beat(Duration passed) {
         return;
     }
     lines_.allow_more(line_sink());
+    await_end(passed);
     if (stage_ < Stage::content && failure_.empty() && answer_.peer_gone()) {
         kill_program(); // nobody waits for it any more
         return;
@@ -339,6 +340,14 @@ PORTHOLE_FN void CgiRun::on_beat(Duration passed) {
     if (stage_ != Stage::waiting && stage_ != Stage::over && may_have_ended
         && process_.has_ended()) {
         on_exit_ready();
+    }
+}
+
+/// One that goes on without its standard output has said all that the client will get.
+PORTHOLE_FN void CgiRun::await_end(Duration passed) {
+    awaiting_for_ += awaits_end_ ? passed : Duration::zero();
+    if (awaiting_for_ > patience && std::exchange(source_waits_, false)) {
+        wake_source();
     }
 }
 

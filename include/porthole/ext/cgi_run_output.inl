@@ -106,10 +106,44 @@ PORTHOLE_FN BodySource::Piece CgiRun::pull(char* into, std::size_t capacity) {
         want_output(true);
         piece.state = BodySource::State::wait;
         break;
-    case IoStatus::end: piece.state = BodySource::State::end; break;
+    case IoStatus::end: piece.state = after_output(); break;
     case IoStatus::failed: piece.state = BodySource::State::failed; break;
     }
     return piece;
+}
+
+inline std::string describe_end(const ExitStatus& status) {
+    switch (status.kind) {
+    case ExitStatus::Kind::exited: return "it ended with code " + std::to_string(status.value);
+    case ExitStatus::Kind::signalled:
+        return "it was ended by signal " + std::to_string(status.value);
+    case ExitStatus::Kind::unknown: break;
+    }
+    return "how it ended is not known";
+}
+
+/// A program that was killed in the middle of its content must not pass for one that is done. Where
+/// no length tells them apart, the end of the program does, which comes a moment after that of its
+/// output.
+PORTHOLE_FN BodySource::State CgiRun::after_output() {
+    output_has_ended_ = true;
+    if (answer_.promised_bytes()) {
+        return BodySource::State::end;
+    }
+    if (has_exited_ || process_.has_ended()) {
+        take_status();
+    }
+    if (status_ && status_->kind == ExitStatus::Kind::signalled) {
+        log(LogLevel::error, LogId::program_failed,
+            describe_end(*status_) + "; the answer is broken off");
+        return BodySource::State::failed;
+    }
+    if (status_ || awaiting_for_ > patience) {
+        return BodySource::State::end;
+    }
+    output_watch_.stop();
+    awaits_end_ = source_waits_ = true;
+    return BodySource::State::wait;
 }
 
 PORTHOLE_FN void CgiRun::on_source_gone(bool is_complete) {
