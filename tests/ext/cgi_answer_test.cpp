@@ -2,48 +2,18 @@
 
 // When what comes from behind is an answer, and of which kind, whatever the pieces it comes in.
 
-#include "support/cgi_fixture.hpp"
+#include "support/cgi_task_double.hpp"
 
 #include <memory>
 #include <string>
 #include <string_view>
 
 using namespace porthole;
-using porthole_test::CgiFixture;
+using porthole_test::QueueDouble;
+using porthole_test::TaskDouble;
 using State = porthole::detail::CgiAnswering::State;
 
 namespace {
-
-class EmptyQueue final : public detail::CgiQueue {
-public:
-    const detail::CgiTaskSettings& settings() const noexcept override { return settings_; }
-
-private:
-    bool look_after(Duration) override { return false; }
-
-    detail::CgiTaskSettings settings_;
-};
-
-/// A task that does nothing: its answer is handed in by the test.
-class Idle final : public detail::CgiTask {
-public:
-    Idle() : Idle(std::make_shared<EmptyQueue>()) {}
-    explicit Idle(const std::shared_ptr<EmptyQueue>& queue)
-        : CgiTask(queue, {}), upload_(queue, false, false) {}
-
-    void start() override {}
-    void on_beat(Duration) override {}
-    void shut() noexcept override {}
-    detail::CgiUpload& upload() noexcept override { return upload_; }
-    void on_content(std::string_view) override {}
-    void on_content_end() override {}
-    void on_content_abort() override {}
-    BodySource::Piece pull(char*, std::size_t) override { return {}; }
-    void on_source_gone(bool) override {}
-
-private:
-    detail::CgiUpload upload_;
-};
 
 struct Answering {
     explicit Answering(bool is_head_wanted = false)
@@ -54,7 +24,8 @@ struct Answering {
         return answer.look(has_ended, *task);
     }
 
-    std::shared_ptr<Idle> task = std::make_shared<Idle>();
+    std::shared_ptr<TaskDouble> task =
+        std::make_shared<TaskDouble>(std::make_shared<QueueDouble>(), "a");
     detail::CgiAnswering answer;
 };
 
