@@ -90,14 +90,20 @@ int main(int argc, char** argv) {
     }
     porthole::Options options;
     options.log = [](const porthole::LogEvent& event) { // programs' own words, among others
-        std::fprintf(
-            stderr, "%.*s\n", static_cast<int>(event.sentence.size()), event.sentence.data());
+        if (event.id != porthole::LogId::listening) {
+            std::fprintf(
+                stderr, "%.*s\n", static_cast<int>(event.sentence.size()), event.sentence.data());
+        }
     };
     porthole::Server server(options);
     porthole::CgiOptions cgi;
     cgi.index({"index.sh"}).timeout(std::chrono::seconds(60));
-    if (fails(server.mount("/", porthole::cgi(arguments.directory, cgi)))
-        || fails(server.listen("localhost", arguments.port))) {
+    if (fails(server.mount("/", porthole::cgi(arguments.directory, cgi)))) {
+        std::fprintf(stderr, "--dir DIR tells where the folder examples/cgi_tools lies\n");
+        return 1;
+    }
+    if (fails(server.listen("localhost", arguments.port))) {
+        std::fprintf(stderr, "--port N chooses another\n");
         return 1;
     }
     for (const std::string& url : server.urls()) {

@@ -30,12 +30,19 @@ constexpr std::string_view page_html = R"html(<!doctype html>
 <title>Porthole: chat</title>
 <link rel="icon" href="data:,">
 <style>
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 40rem; margin: 2rem auto; padding: 0 1rem; }
-#lines { list-style: none; padding: 0; min-height: 12rem; }
+:root { color-scheme: dark; font: 16px/1.5 system-ui, sans-serif; }
+body { max-width: 40rem; margin: 2rem auto; padding: 0 1rem; background: #0b1220;
+  color: #e6edf7; }
+#connection { color: #9fb0c9; }
+#lines { list-style: none; margin: 0 0 1rem; padding: .8rem 1rem; height: 50vh;
+  overflow-y: auto; background: #131d30; border: 1px solid #24324d; border-radius: .8rem; }
+li { overflow-wrap: anywhere; }
 form { display: flex; gap: .5rem; }
-input { flex: 1; font: inherit; padding: .4rem; }
-button { font: inherit; }
+input, button { font: inherit; padding: .5rem .8rem; color: inherit; background: #1d2a44;
+  border: 1px solid #3a4c70; border-radius: .5rem; }
+input { flex: 1; min-width: 0; }
+::placeholder { color: #9fb0c9; }
+:focus-visible { outline: 3px solid #9cc2ff; outline-offset: 2px; }
 </style>
 <script src="/page.js" defer></script>
 </head>
@@ -43,7 +50,8 @@ button { font: inherit; }
 <h1>Chat</h1>
 <p id="connection" role="status">Connecting</p>
 <ul id="lines" aria-live="polite"></ul>
-<form id="say"><input id="text" aria-label="Message" maxlength="500" autocomplete="off">
+<form id="say"><input id="text" aria-label="Message" placeholder="Say something" maxlength="500"
+  autocomplete="off">
 <button>Say</button></form>
 </body>
 </html>
@@ -182,7 +190,7 @@ int main(int argc, char** argv) {
     porthole::Server server;
     add_routes(server, room);
     if (auto error = server.listen(port)) {
-        std::fprintf(stderr, "%s\n", error.message().c_str());
+        std::fprintf(stderr, "%s\n--port N chooses another\n", error.message().c_str());
         return 1;
     }
     running = &server;

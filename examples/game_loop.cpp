@@ -233,7 +233,7 @@ button[aria-pressed="true"] { background: var(--handlers); border-color: var(--h
 #bar-handlers, .handlers::before { background: var(--handlers); }
 #bar-library, .library::before { background: var(--library); }
 dl { margin: 0; }
-.legend { display: flex; flex-wrap: wrap; gap: .5rem 1.1rem; margin-top: .7rem; }
+.legend { display: flex; flex-wrap: wrap; gap: .5rem 1rem; margin-top: .7rem; }
 .legend dt::before { content: ""; display: inline-block; width: .6em; height: .6em;
   margin-right: .4em; border-radius: .15em; }
 .legend .free::before { background: #0a101d; outline: 1px solid var(--line); }
@@ -251,7 +251,7 @@ const colors = ['#5b8def', '#3ecf8e', '#f2b544', '#ff7eb6', '#a98bff', '#5cd6e8'
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const wait = ms => new Promise(done => setTimeout(done, ms));
 const nextFrame = () => new Promise(done => requestAnimationFrame(done));
-const milliseconds = us => (us / 1000).toFixed(us < 10000 ? 2 : 1) + ' ms';
+const time = us => us < 100 ? us + ' \u00b5s' : (us / 1000).toFixed(us < 10000 ? 2 : 1) + ' ms';
 const whole = number => number.toLocaleString('en');
 function show(id, text) {
   if (element(id).textContent !== text) element(id).textContent = text;
@@ -299,12 +299,12 @@ async function watchState() {
 }
 function showStats(stats) {
   for (const id of ['update_us', 'handlers_us', 'library_us', 'tick_p99_us', 'tick_worst_us']) {
-    show(id, milliseconds(stats[id]));
+    show(id, time(stats[id]));
   }
   for (const id of ['requests', 'frames', 'late_frames']) show(id, whole(stats[id]));
   const used = stats.update_us + stats.handlers_us + stats.library_us;
-  show('frame_us', milliseconds(used));
-  show('free_us', milliseconds(Math.max(0, stats.budget_us - used)));
+  show('frame_us', time(used));
+  show('free_us', time(Math.max(0, stats.budget_us - used)));
   show('share', (100 * stats.library_us / stats.budget_us).toFixed(2) + ' %');
   for (const part of ['update', 'handlers', 'library']) {
     element('bar-' + part).style.width = 100 * stats[part + '_us'] / stats.budget_us + '%';

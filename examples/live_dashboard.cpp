@@ -104,7 +104,8 @@ events.addEventListener('stats', event => {
   figures.replaceChildren();
   for (const [name, value] of Object.entries(JSON.parse(event.data))) {
     const box = figures.appendChild(document.createElement('div'));
-    box.appendChild(document.createElement('dt')).textContent = name.replaceAll('_', ' ');
+    const words = name.replace(/_us$/, ' (\u00b5s)').replaceAll('_', ' ');
+    box.appendChild(document.createElement('dt')).textContent = words;
     box.appendChild(document.createElement('dd')).textContent = value.toLocaleString('en');
   }
   figures.dataset.last = event.lastEventId;
@@ -282,7 +283,7 @@ int main(int argc, char** argv) {
     porthole::Server server;
     add_routes(server, world, dashboard);
     if (auto error = server.listen(static_cast<std::uint16_t>(arguments.port))) {
-        std::fprintf(stderr, "%s\n", error.message().c_str());
+        std::fprintf(stderr, "%s\n--port N chooses another\n", error.message().c_str());
         return 1;
     }
     for (const std::string& url : server.urls()) {

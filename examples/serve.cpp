@@ -102,7 +102,7 @@ int main(int argc, char** argv) {
         return 1;
     }
     if (auto error = server.listen("localhost", arguments.port)) {
-        std::fprintf(stderr, "%s\n", error.message().c_str());
+        std::fprintf(stderr, "%s\n--port N chooses another\n", error.message().c_str());
         return 1;
     }
     for (const std::string& url : server.urls()) {

@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -29,16 +30,25 @@ constexpr std::string_view page_html = R"html(<!doctype html>
 <title>Porthole: uploads</title>
 <link rel="icon" href="data:,">
 <style>
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 40rem; margin: 2rem auto; padding: 0 1rem; }
-progress { width: 100%; }
-li { overflow-wrap: anywhere; }
+:root { color-scheme: dark; font: 16px/1.5 system-ui, sans-serif; }
+body { max-width: 40rem; margin: 2rem auto; padding: 0 1rem; background: #0b1220;
+  color: #e6edf7; }
+label, li { display: block; padding: 1rem; background: #131d30; border: 1px solid #24324d;
+  border-radius: .8rem; }
+input, ::file-selector-button { font: inherit; }
+::file-selector-button { margin-right: 1rem; padding: .5rem .8rem; color: inherit;
+  background: #1d2a44; border: 1px solid #3a4c70; border-radius: .5rem; }
+ul { padding: 0; }
+li { margin: .5rem 0; overflow-wrap: anywhere; }
+progress { width: 100%; accent-color: #3ecf8e; }
+:focus-visible { outline: 3px solid #9cc2ff; outline-offset: 2px; }
 </style>
 <script src="/page.js" defer></script>
 </head>
 <body>
 <h1>Uploads</h1>
-<p><label>Files <input id="files" type="file" multiple></label></p>
+<p>Each file stands in the program's folder when it is there as a whole.</p>
+<label><input id="files" type="file" aria-label="Files" multiple></label>
 <ul id="list" aria-live="polite"></ul>
 </body>
 </html>
@@ -160,10 +170,17 @@ int main(int argc, char** argv) {
         std::fputs("usage: upload [--port N] [--folder PATH] [--max-mb N]\n", stderr);
         return 2;
     }
+    std::error_code unused;
+    if (!std::filesystem::is_directory(arguments.folder, unused)) {
+        std::fprintf(
+            stderr, "%s is no folder: make it, or name another one with --folder\n",
+            arguments.folder.c_str());
+        return 1;
+    }
     porthole::Server server;
     add_routes(server, arguments);
     if (auto error = server.listen(static_cast<std::uint16_t>(arguments.port))) {
-        std::fprintf(stderr, "%s\n", error.message().c_str());
+        std::fprintf(stderr, "%s\n--port N chooses another\n", error.message().c_str());
         return 1;
     }
     running = &server;

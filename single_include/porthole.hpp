@@ -4282,10 +4282,10 @@ PORTHOLE_NAMESPACE_END
 // Lines for an access log. Set Options::access_log to a function that writes them where they
 // belong:
 //
-//     options.access_log = [&](const porthole::AccessRecord& record) {
-//         line.clear();
+//     options.access_log = [](const porthole::AccessRecord& record) {
+//         std::string line;
 //         porthole::write_common_log(record, line);
-//         std::fputs(line.c_str(), file);
+//         std::fputs(line.c_str(), stdout);
 //     };
 
 PORTHOLE_NAMESPACE_BEGIN
@@ -5459,7 +5459,8 @@ PORTHOLE_NAMESPACE_END
 
 // Static files from a directory:
 //
-//     server.mount("/", porthole::files("web/dist", porthole::FilesOptions{}.spa("index.html")));
+//     auto error = server.mount("/", porthole::files("web/dist",
+//         porthole::FilesOptions{}.spa("index.html")));
 //
 // Conditional requests, ranges, precompressed siblings, index files; by default no listing and no
 // dotfiles. What is opened lies beneath the directory, whatever names and links say. Nothing waits
@@ -5864,7 +5865,7 @@ PORTHOLE_NAMESPACE_END
 // Files that the build has baked into the program, with porthole_embed_assets() for CMake or
 // tools/embed_assets.py; docs/assets.md tells how. The generated header gives
 //
-//     server.mount("/", app_assets::bundle());
+//     auto error = server.mount("/", app_assets::bundle());
 //
 // Conditional requests, ranges and compressed copies; every byte is sent from where it lies in the
 // program. In development builds the same line reads the folder instead, and browsers reload their

@@ -21,6 +21,8 @@ import sys
 import tempfile
 import threading
 
+import snippets
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 INCLUDE = ROOT / "include"
@@ -380,6 +382,17 @@ def versions(box):
             raise Failure(f"{place} says {found}, version.hpp says {version}")
 
 
+def documented(box):
+    """What users copy out of the documents and the headers' heads compiles without a word."""
+    found = snippets.of_all()
+    names = {name for name, _, _ in found}
+    for name in ("README.md", "include/porthole.hpp"):
+        if name not in names:
+            raise Failure(f"no snippet was found in {name}")
+    flags = snippets.FLAGS + (snippets.CLANG_FLAGS if box.clang else [])
+    box.accepts(snippets.source(found), *flags)
+
+
 def program(path, *flags):
     """A program of examples/ or bench/, all of it in one file."""
     text = path.read_text(encoding="utf-8")
@@ -415,6 +428,7 @@ def checks(full):
     yield "no mutable globals", elf(no_mutable_globals)
     yield "single header is fresh", fresh_single_header
     yield "versions agree", versions
+    yield "snippets of the documents and headers", documented
     without = [f"-DPORTHOLE_WITH_{name}=0" for name in ("LIVE", "FILES", "CGI")]
     yield "nothing but the core", accepted(DEFINE + WHOLE, *without)
     if full:

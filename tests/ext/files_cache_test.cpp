@@ -113,3 +113,31 @@ TEST_CASE("files_cache: through a mount, with the clock of the server") {
     clock.advance(std::chrono::milliseconds(100));
     CHECK(fixture.get("/current/a.txt").body == "two");
 }
+
+TEST_CASE("files_cache: recheck_after() and max_open_files() say when a name is looked up anew") {
+    const struct {
+        FilesOptions options;
+        const char* at_once;
+        const char* after_100_ms;
+    } cases[] = {
+        {FilesOptions{}, "one", "one"},
+        {FilesOptions{}.recheck_after(std::chrono::milliseconds(100)), "one", "two"},
+        {FilesOptions{}.max_open_files(0), "two", "two"},
+    };
+    for (const auto& one : cases) {
+        ManualClock clock;
+        FilesFixture fixture(one.options, porthole_test::options(clock));
+        fixture.place.write("root/real/a.txt", "one");
+        fixture.place.write("root/other/a.txt", "two");
+        if (!fixture.place.link("root/current", "real") || has_windows_files()) {
+            return;
+        }
+        fixture.mount();
+        CHECK(fixture.get("/current/a.txt").body == "one");
+        fixture.place.link("root/new", "other");
+        fixture.place.rename("root/new", "root/current");
+        CHECK(fixture.get("/current/a.txt").body == one.at_once);
+        clock.advance(std::chrono::milliseconds(100));
+        CHECK(fixture.get("/current/a.txt").body == one.after_100_ms);
+    }
+}

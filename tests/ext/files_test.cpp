@@ -235,6 +235,18 @@ TEST_CASE("files: odd names are served under their encoded form") {
 #endif
 }
 
+TEST_CASE("files: siblings are files like any other when precompressed() is off") {
+    FilesFixture fixture(FilesOptions{}.precompressed(false));
+    fixture.place.write("root/a.js", "plain");
+    fixture.place.write("root/a.js.gz", "GZIP");
+    fixture.mount();
+    const Answer answer = fixture.get("/a.js", {{"Accept-Encoding", "gzip"}});
+    CHECK(answer.body == "plain");
+    CHECK_FALSE(answer.has_header("Content-Encoding"));
+    CHECK_FALSE(answer.has_header("Vary"));
+    CHECK(fixture.get("/a.js.gz").body == "GZIP");
+}
+
 TEST_CASE("files: precompressed siblings by quality, with Vary and an ETag of their own") {
     FilesFixture fixture;
     fixture.place.write("root/a.js", "plain plain plain");

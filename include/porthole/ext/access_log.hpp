@@ -4,10 +4,10 @@
 // Lines for an access log. Set Options::access_log to a function that writes them where they
 // belong:
 //
-//     options.access_log = [&](const porthole::AccessRecord& record) {
-//         line.clear();
+//     options.access_log = [](const porthole::AccessRecord& record) {
+//         std::string line;
 //         porthole::write_common_log(record, line);
-//         std::fputs(line.c_str(), file);
+//         std::fputs(line.c_str(), stdout);
 //     };
 
 #include "porthole/server/access_record.hpp"

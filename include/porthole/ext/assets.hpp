@@ -4,7 +4,7 @@
 // Files that the build has baked into the program, with porthole_embed_assets() for CMake or
 // tools/embed_assets.py; docs/assets.md tells how. The generated header gives
 //
-//     server.mount("/", app_assets::bundle());
+//     auto error = server.mount("/", app_assets::bundle());
 //
 // Conditional requests, ranges and compressed copies; every byte is sent from where it lies in the
 // program. In development builds the same line reads the folder instead, and browsers reload their

@@ -3,7 +3,8 @@
 
 // Static files from a directory:
 //
-//     server.mount("/", porthole::files("web/dist", porthole::FilesOptions{}.spa("index.html")));
+//     auto error = server.mount("/", porthole::files("web/dist",
+//         porthole::FilesOptions{}.spa("index.html")));
 //
 // Conditional requests, ranges, precompressed siblings, index files; by default no listing and no
 // dotfiles. What is opened lies beneath the directory, whatever names and links say. Nothing waits
