@@ -16,7 +16,6 @@
 #define PORTHOLE_IMPLEMENTATION // in exactly one source file of the program
 #include <porthole.hpp>
 
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -33,8 +32,9 @@ struct Arguments {
 
 template <class Number>
 bool read_number(std::string_view text, Number& number) {
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-    return parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
+    const auto parsed = porthole::parse_number<Number>(text);
+    number = parsed.value_or(number);
+    return parsed.has_value();
 }
 
 bool read_arguments(int argc, char** argv, Arguments& arguments) {

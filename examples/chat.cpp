@@ -10,14 +10,12 @@
 #include <porthole.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <deque>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 namespace {
@@ -178,18 +176,16 @@ void request_stop(int) {
 } // namespace
 
 int main(int argc, char** argv) {
-    std::uint16_t port = 8080;
-    const std::string_view value = argc == 3 ? argv[2] : "";
-    const auto end = std::from_chars(value.data(), value.data() + value.size(), port);
-    if (argc != 1
-        && (argc != 3 || std::string_view(argv[1]) != "--port" || end.ec != std::errc())) {
+    const bool has_port = argc == 3 && std::string_view(argv[1]) == "--port";
+    const auto port = porthole::parse_number<std::uint16_t>(has_port ? argv[2] : "8080");
+    if ((argc != 1 && !has_port) || !port) {
         std::fputs("usage: chat [--port N]\n", stderr);
         return 2;
     }
     Room room; // before the server, whose last breath it still hears
     porthole::Server server;
     add_routes(server, room);
-    if (auto error = server.listen(port)) {
+    if (auto error = server.listen(*port)) {
         std::fprintf(stderr, "%s\n--port N chooses another\n", error.message().c_str());
         return 1;
     }

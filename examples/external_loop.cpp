@@ -27,7 +27,6 @@ int main() {
 #else
 
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -84,11 +83,6 @@ bool read_lines(std::string& pending, std::string& message, bool& should_quit) {
     return true;
 }
 
-bool parse_port(std::string_view text, std::uint16_t& port) {
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), port);
-    return parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
-}
-
 void loop(porthole::Server& server, std::string& message) {
     std::string pending;
     std::vector<pollfd> fds;
@@ -116,8 +110,8 @@ void loop(porthole::Server& server, std::string& message) {
 } // namespace
 
 int main(int argc, char** argv) {
-    std::uint16_t port = 8080;
-    if (argc > 1 && !parse_port(argv[1], port)) {
+    const auto port = porthole::parse_number<std::uint16_t>(argc > 1 ? argv[1] : "8080");
+    if (!port) {
         std::fprintf(stderr, "usage: external_loop [port] [epoll|poll]\n");
         return 2;
     }
@@ -131,7 +125,7 @@ int main(int argc, char** argv) {
     server.get("/", [&message](const porthole::Request&, porthole::Response& response) {
         response.text(message + "\n");
     });
-    if (auto error = server.listen("localhost", port)) {
+    if (auto error = server.listen("localhost", *port)) {
         std::fprintf(stderr, "%s\n", error.message().c_str());
         return 1;
     }

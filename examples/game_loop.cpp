@@ -13,7 +13,6 @@
 #include <porthole.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -23,7 +22,6 @@
 #include <random>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 namespace {
@@ -414,13 +412,11 @@ stats_json(const porthole::Server& server, const World& world, const FrameTimes&
 }
 
 bool parse_integer(std::string_view text, int least, int most, int& into) {
-    int value = 0;
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || value < least
-        || value > most) {
+    const auto number = porthole::parse_number<int>(text);
+    if (!number || *number < least || *number > most) {
         return false;
     }
-    into = value;
+    into = *number;
     return true;
 }
 

@@ -10,7 +10,6 @@
 #define PORTHOLE_IMPLEMENTATION // in exactly one source file of the program
 #include <porthole.hpp>
 
-#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <string_view>
@@ -18,12 +17,12 @@
 int main(int argc, char** argv) {
     std::uint16_t port = 8080;
     if (argc > 1) {
-        const std::string_view text = argv[1];
-        const auto parsed = std::from_chars(text.data(), text.data() + text.size(), port);
-        if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) {
+        const auto wanted = porthole::parse_number<std::uint16_t>(argv[1]);
+        if (!wanted) {
             std::fprintf(stderr, "usage: hello [port]   (0 to 65535; 0 takes a free one)\n");
             return 2;
         }
+        port = *wanted;
     }
 
     porthole::Server server;

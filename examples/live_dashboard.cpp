@@ -11,7 +11,6 @@
 #define PORTHOLE_IMPLEMENTATION // in exactly one source file of the program
 #include <porthole.hpp>
 
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -19,7 +18,6 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 namespace {
@@ -163,13 +161,11 @@ bool change(World& world, std::string_view words) {
         return false;
     }
     words.remove_prefix(name.size());
-    int value = 0;
-    const auto end = std::from_chars(words.data(), words.data() + words.size(), value);
-    if (end.ec != std::errc() || end.ptr != words.data() + words.size() || value < 0
-        || value > most) {
+    const auto value = porthole::parse_number<int>(words);
+    if (!value || *value < 0 || *value > most) {
         return false;
     }
-    world.speed = value;
+    world.speed = *value;
     return true;
 }
 
@@ -259,11 +255,12 @@ bool parse_arguments(int argc, char** argv, Arguments& arguments) {
         const std::string_view name = argv[i];
         const std::string_view value = argv[i + 1];
         int& number = name == "--port" ? arguments.port : arguments.seconds;
-        const auto end = std::from_chars(value.data(), value.data() + value.size(), number);
-        if ((name != "--port" && name != "--seconds") || end.ec != std::errc() || number < 0
-            || arguments.port > 65535) {
+        const auto parsed = porthole::parse_number<int>(value);
+        if ((name != "--port" && name != "--seconds") || !parsed || *parsed < 0
+            || (name == "--port" && *parsed > 65535)) {
             return false;
         }
+        number = *parsed;
     }
     return argc % 2 == 1; // each option has its value
 }

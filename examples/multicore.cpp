@@ -25,14 +25,12 @@ int main() {
 #else
 
 #include <atomic>
-#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -61,24 +59,19 @@ void add_routes(porthole::Server& server, unsigned number) {
         });
 }
 
-template <class Number>
-bool parse(std::string_view text, Number& number) {
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-    return parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
-}
-
 } // namespace
 
 int main(int argc, char** argv) {
     constexpr unsigned max_servers = 256;
-    std::uint16_t port = 8080;
-    unsigned count = std::thread::hardware_concurrency();
-    if ((argc > 1 && !parse(argv[1], port)) || (argc > 2 && !parse(argv[2], count))
-        || count > max_servers) {
+    const auto wanted_port = porthole::parse_number<std::uint16_t>(argc > 1 ? argv[1] : "8080");
+    const auto wanted_count =
+        argc > 2 ? porthole::parse_number<unsigned>(argv[2]) : std::thread::hardware_concurrency();
+    if (!wanted_port || !wanted_count || *wanted_count > max_servers) {
         std::fprintf(stderr, "usage: multicore [port] [threads, up to %u]\n", max_servers);
         return 2;
     }
-    count = count == 0 ? 1 : count;
+    std::uint16_t port = *wanted_port;
+    const unsigned count = *wanted_count == 0 ? 1 : *wanted_count;
     std::signal(SIGINT, request_stop);
     std::signal(SIGTERM, request_stop);
 

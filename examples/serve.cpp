@@ -16,7 +16,6 @@
 #define PORTHOLE_IMPLEMENTATION // in exactly one source file of the program
 #include <porthole.hpp>
 
-#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -32,11 +31,6 @@ struct Arguments {
     porthole::FilesOptions files;
 };
 
-bool read_port(std::string_view text, std::uint16_t& port) {
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), port);
-    return parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
-}
-
 bool read_arguments(int argc, char** argv, Arguments& arguments) {
     for (int i = 1; i < argc; ++i) {
         const std::string_view argument = argv[i];
@@ -51,9 +45,11 @@ bool read_arguments(int argc, char** argv, Arguments& arguments) {
         } else if (argument == "--cgi" && i + 1 < argc) {
             arguments.programs = argv[++i];
         } else if (argument == "--port" && i + 1 < argc) {
-            if (!read_port(argv[++i], arguments.port)) {
+            const auto port = porthole::parse_number<std::uint16_t>(argv[++i]);
+            if (!port) {
                 return false;
             }
+            arguments.port = *port;
         } else if (argument.substr(0, 1) != "-" && arguments.directory.empty()) {
             arguments.directory = argument;
         } else {

@@ -10,13 +10,11 @@
 #define PORTHOLE_IMPLEMENTATION // in exactly one source file of the program
 #include <porthole.hpp>
 
-#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -44,15 +42,12 @@ void add_routes(porthole::Server& server, ScoreBoard& board) {
     server.post(
         "/scores", [&board](const porthole::Request& request, porthole::Response& response) {
             const std::string_view name = request.form("name").value_or("");
-            const std::string_view text = request.form("score").value_or("");
-            int score = 0;
-            const auto parsed = std::from_chars(text.data(), text.data() + text.size(), score);
-            if (name.empty() || parsed.ec != std::errc()
-                || parsed.ptr != text.data() + text.size()) {
+            const auto score = porthole::parse_number<int>(request.form("score").value_or(""));
+            if (name.empty() || !score) {
                 response.status(400).text("name and score are needed\n");
                 return;
             }
-            board.scores.emplace_back(name, score);
+            board.scores.emplace_back(name, *score);
             response.status(201).header("Location", "/scores/" + std::string(name));
         });
     server.get("/winner", [&board](const porthole::Request&, porthole::Response& response) {

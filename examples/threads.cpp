@@ -13,7 +13,6 @@
 #define PORTHOLE_IMPLEMENTATION // in exactly one source file of the program
 #include <porthole.hpp>
 
-#include <charconv>
 #include <condition_variable>
 #include <csignal>
 #include <cstdint>
@@ -23,7 +22,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -117,32 +115,25 @@ void work(JobQueue& queue, porthole::Server& server, std::uint64_t& jobs_done) {
     }
 }
 
-template <class Number>
-bool parse(std::string_view text, Number& number) {
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-    return parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
-}
-
 void answer_primes(
     JobQueue& queue, const porthole::Request& request, porthole::Response& response) {
-    std::uint32_t below = 0;
-    if (!parse(request.param("below"), below) || below > max_below) {
+    const auto below = porthole::parse_number<std::uint32_t>(request.param("below"));
+    if (!below || *below > max_below) {
         response.status(400).text("GET /primes/N, with N from 0 to 50000000\n");
         return;
     }
     porthole::Reply reply = response.defer();
     // The views of `request` end with this function: a job gets copies of what it needs.
-    if (!queue.push({below, reply})) {
-        reply.status(503).header("Retry-After", "1");
-        reply.text("The worker is busy; try again\n");
+    if (!queue.push({*below, reply})) {
+        reply.fail(503, "The worker is busy; try again.", std::chrono::seconds(1));
     }
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-    std::uint16_t port = 8080;
-    if (argc > 1 && !parse(std::string_view(argv[1]), port)) {
+    const auto port = porthole::parse_number<std::uint16_t>(argc > 1 ? argv[1] : "8080");
+    if (!port) {
         std::fprintf(stderr, "usage: threads [port]\n");
         return 2;
     }
@@ -159,7 +150,7 @@ int main(int argc, char** argv) {
         "/primes/:below", [&queue](const porthole::Request& request, porthole::Response& response) {
             answer_primes(queue, request, response);
         });
-    if (auto error = server.listen("localhost", port)) {
+    if (auto error = server.listen("localhost", *port)) {
         std::fprintf(stderr, "%s\n", error.message().c_str());
         return 1;
     }

@@ -11,14 +11,12 @@
 #define PORTHOLE_IMPLEMENTATION // in exactly one source file of the program
 #include <porthole.hpp>
 
-#include <charconv>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 namespace {
 
@@ -134,9 +132,9 @@ void add_routes(porthole::Server& server, const Arguments& arguments) {
 }
 
 bool parse_integer(std::string_view text, int least, int most, int& value) {
-    const auto end = std::from_chars(text.data(), text.data() + text.size(), value);
-    return end.ec == std::errc() && end.ptr == text.data() + text.size() && value >= least
-           && value <= most;
+    const auto number = porthole::parse_number<int>(text);
+    value = number.value_or(least);
+    return number && *number >= least && *number <= most;
 }
 
 bool parse_arguments(int argc, char** argv, Arguments& arguments) {

@@ -723,6 +723,55 @@ Sha1Digest sha1(std::string_view bytes) noexcept;
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/base/text.hpp
+
+// From text to numbers, and from text to HTML and JSON: what nearly every handler needs, and what
+// goes wrong when it is written in haste.
+
+#include <charconv>
+#include <cmath>
+#include <system_error>
+#include <type_traits>
+
+PORTHOLE_NAMESPACE_BEGIN
+
+/// The decimal number that the whole of `text` is: "42", "-7", and for floating types "0.5" and
+/// "1e3", too. Nothing when it is anything else or does not fit: blanks, a leading '+', "0x10",
+/// "300" for a std::uint8_t, "nan". The locale has no say.
+template <class Number>
+std::optional<Number> parse_number(std::string_view text) noexcept {
+    static_assert(
+        std::is_arithmetic_v<Number> && !std::is_same_v<Number, bool>,
+        "parse_number() makes integers and floating numbers");
+    Number number{};
+    const char* const end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data(), end, number);
+    if (parsed.ec != std::errc() || parsed.ptr != end) {
+        return std::nullopt;
+    }
+    if constexpr (std::is_floating_point_v<Number>) {
+        if (!std::isfinite(number)) {
+            return std::nullopt;
+        }
+    }
+    return number;
+}
+
+/// `text` for HTML, between tags and in quoted attributes. What is not UTF-8, and control
+/// characters, become U+FFFD.
+std::string escape_html(std::string_view text);
+/// `text` as a JSON string, with its quotes (RFC 8259 section 7). What is not UTF-8 becomes U+FFFD.
+std::string quote_json(std::string_view text);
+
+namespace detail {
+
+void append_html(std::string_view text, std::string& into);
+void append_json(std::string_view text, std::string& into);
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
 // porthole/base/timer_queue.hpp
 
 // Deadlines that are kept to the moment and in order, for the few that programs and extensions set.
@@ -884,6 +933,8 @@ private:
 };
 
 bool is_utf8(std::string_view text) noexcept;
+/// The size of the character that `text` begins with, 1 to 4; 0 when it begins with none.
+std::size_t first_character_size(std::string_view text) noexcept;
 /// How many bytes at the front are ASCII.
 std::size_t ascii_prefix(std::string_view text) noexcept;
 
@@ -2756,8 +2807,6 @@ PORTHOLE_NAMESPACE_END
 
 // What a handler fills in. Fields are checked and kept as they will be sent, so that this is the
 // one place through which a name or a value reaches the wire, and sending them is one copy.
-
-#include <type_traits>
 
 PORTHOLE_NAMESPACE_BEGIN
 
@@ -5658,11 +5707,6 @@ struct ListingOptions {
     std::size_t max_entries = 0;
 };
 
-/// Bytes as HTML text; what is not UTF-8 becomes U+FFFD.
-void append_html(std::string_view text, std::string& into);
-/// Bytes as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD.
-void append_json(std::string_view text, std::string& into);
-
 class ListingSource final : public BodySource {
 public:
     /// `directory` is open, and called `name` beneath `root`. `title` is what the page calls it.
@@ -7920,6 +7964,76 @@ PORTHOLE_FN Sha1Digest sha1(std::string_view bytes) noexcept {
 
 PORTHOLE_NAMESPACE_END
 
+// porthole/base/text.inl
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Hands each character to `visit`, and U+FFFD for each byte that belongs to none.
+template <class Visit>
+void for_each_character(std::string_view text, const Visit& visit) {
+    while (!text.empty()) {
+        const std::size_t size = first_character_size(text);
+        visit(size == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(0, size));
+        text.remove_prefix(size == 0 ? 1 : size);
+    }
+}
+
+PORTHOLE_FN void append_html(std::string_view text, std::string& into) {
+    for_each_character(text, [&into](std::string_view character) {
+        constexpr char first_visible = 0x20;
+        const char c = character[0];
+        switch (c) {
+        case '&': into += "&amp;"; break;
+        case '<': into += "&lt;"; break;
+        case '>': into += "&gt;"; break;
+        case '"': into += "&quot;"; break;
+        case '\'': into += "&#39;"; break;
+        case '\t':
+        case '\n':
+        case '\r': into += c; break;
+        default: into += c >= 0 && c < first_visible ? std::string_view("\xef\xbf\xbd") : character;
+        }
+    });
+}
+
+PORTHOLE_FN void append_json(std::string_view text, std::string& into) {
+    into += '"';
+    for_each_character(text, [&into](std::string_view character) {
+        constexpr char digits[] = "0123456789abcdef";
+        constexpr char first_visible = 0x20;
+        const char c = character[0];
+        if (c == '"' || c == '\\') {
+            into += '\\';
+            into += c;
+        } else if (c >= 0 && c < first_visible) {
+            into += "\\u00";
+            into += digits[c >> 4];
+            into += digits[c & 0xf];
+        } else {
+            into += character;
+        }
+    });
+    into += '"';
+}
+
+} // namespace detail
+
+PORTHOLE_FN std::string escape_html(std::string_view text) {
+    std::string escaped;
+    detail::append_html(text, escaped);
+    return escaped;
+}
+
+PORTHOLE_FN std::string quote_json(std::string_view text) {
+    std::string quoted;
+    detail::append_json(text, quoted);
+    return quoted;
+}
+
+PORTHOLE_NAMESPACE_END
+
 // porthole/base/timer_queue.inl
 
 PORTHOLE_NAMESPACE_BEGIN
@@ -8153,6 +8267,18 @@ PORTHOLE_FN bool Utf8Validator::feed(std::string_view piece) noexcept {
 PORTHOLE_FN bool is_utf8(std::string_view text) noexcept {
     Utf8Validator validator;
     return validator.feed(text) && validator.is_complete();
+}
+
+PORTHOLE_FN std::size_t first_character_size(std::string_view text) noexcept {
+    Utf8Validator validator;
+    std::size_t size = 0;
+    while (size < text.size() && validator.feed(text.substr(size, 1))) {
+        ++size;
+        if (validator.is_complete()) {
+            return size;
+        }
+    }
+    return 0;
 }
 
 } // namespace detail
@@ -27906,79 +28032,6 @@ inline constexpr std::string_view listing_style =
 inline constexpr std::string_view listing_policy =
     "default-src 'none'; style-src 'sha256-kbt8NGIRHioMq45jX/ST17CcnNsWqk38sVYCKH7BGyI='; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// The size of the UTF-8 sequence that `text` begins with, 0 when it is none (RFC 3629).
-inline std::size_t utf8_size(std::string_view text) noexcept {
-    const auto byte = [text](std::size_t at) {
-        return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
-    };
-    const auto is_tail = [&](std::size_t at) {
-        return (byte(at) & 0xc0u) == 0x80u;
-    };
-    const unsigned first = byte(0);
-    if (first < 0x80) {
-        return 1;
-    }
-    if (first >= 0xc2 && first <= 0xdf) {
-        return is_tail(1) ? 2 : 0;
-    }
-    if (first >= 0xe0 && first <= 0xef) {
-        const bool is_overlong = first == 0xe0 && byte(1) < 0xa0;
-        const bool is_surrogate = first == 0xed && byte(1) > 0x9f;
-        return is_tail(1) && is_tail(2) && !is_overlong && !is_surrogate ? 3 : 0;
-    }
-    if (first >= 0xf0 && first <= 0xf4) {
-        const bool is_overlong = first == 0xf0 && byte(1) < 0x90;
-        const bool is_beyond = first == 0xf4 && byte(1) > 0x8f;
-        return is_tail(1) && is_tail(2) && is_tail(3) && !is_overlong && !is_beyond ? 4 : 0;
-    }
-    return 0;
-}
-
-/// Hands each character to `visit`, and U+FFFD for each byte that belongs to none.
-template <class Visit>
-void for_each_character(std::string_view text, const Visit& visit) {
-    while (!text.empty()) {
-        const std::size_t size = utf8_size(text);
-        visit(size == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(0, size));
-        text.remove_prefix(size == 0 ? 1 : size);
-    }
-}
-
-PORTHOLE_FN void append_html(std::string_view text, std::string& into) {
-    for_each_character(text, [&into](std::string_view character) {
-        constexpr char first_visible = 0x20;
-        const char c = character[0];
-        switch (c) {
-        case '&': into += "&amp;"; break;
-        case '<': into += "&lt;"; break;
-        case '>': into += "&gt;"; break;
-        case '"': into += "&quot;"; break;
-        case '\'': into += "&#39;"; break;
-        default: into += c >= 0 && c < first_visible ? std::string_view("\xef\xbf\xbd") : character;
-        }
-    });
-}
-
-PORTHOLE_FN void append_json(std::string_view text, std::string& into) {
-    into += '"';
-    for_each_character(text, [&into](std::string_view character) {
-        constexpr char digits[] = "0123456789abcdef";
-        constexpr char first_visible = 0x20;
-        const char c = character[0];
-        if (c == '"' || c == '\\') {
-            into += '\\';
-            into += c;
-        } else if (c >= 0 && c < first_visible) {
-            into += "\\u00";
-            into += digits[c >> 4];
-            into += digits[c & 0xf];
-        } else {
-            into += character;
-        }
-    });
-    into += '"';
-}
 
 /// Directories first, then by the bytes of the name. For a heap, so the other way round.
 inline bool is_shown_later(const DirectoryEntry& a, const DirectoryEntry& b) noexcept {

@@ -10,7 +10,6 @@
 
 #include <app_assets.hpp> // porthole_embed_assets() makes it; it includes porthole.hpp
 
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -49,14 +48,12 @@ void add_routes(porthole::Server& server, Game& game) {
         "/api/speed", [&game](const porthole::Request& request, porthole::Response& response) {
             constexpr int percent = 100;
             constexpr int most = 500;
-            int value = 0;
-            const std::string_view text = request.body();
-            const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-            if (parsed.ec != std::errc() || value < 0 || value > most) {
+            const auto value = porthole::parse_number<int>(request.body());
+            if (!value || *value < 0 || *value > most) {
                 response.fail(400, "The speed is a number from 0 to 500, in percent.");
                 return;
             }
-            game.speed = static_cast<double>(value) / percent;
+            game.speed = static_cast<double>(*value) / percent;
             response.no_content();
         });
 }
@@ -66,12 +63,12 @@ void add_routes(porthole::Server& server, Game& game) {
 int main(int argc, char** argv) {
     std::uint16_t port = 8080;
     if (argc > 1) {
-        const std::string_view text = argv[1];
-        const auto parsed = std::from_chars(text.data(), text.data() + text.size(), port);
-        if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) {
+        const auto wanted = porthole::parse_number<std::uint16_t>(argv[1]);
+        if (!wanted) {
             std::fprintf(stderr, "usage: tool_ui [port]   (0 to 65535; 0 takes a free one)\n");
             return 2;
         }
+        port = *wanted;
     }
 
     Game game;

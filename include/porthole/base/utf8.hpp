@@ -31,6 +31,8 @@ private:
 };
 
 bool is_utf8(std::string_view text) noexcept;
+/// The size of the character that `text` begins with, 1 to 4; 0 when it begins with none.
+std::size_t first_character_size(std::string_view text) noexcept;
 /// How many bytes at the front are ASCII.
 std::size_t ascii_prefix(std::string_view text) noexcept;
 

@@ -73,6 +73,18 @@ PORTHOLE_FN bool is_utf8(std::string_view text) noexcept {
     return validator.feed(text) && validator.is_complete();
 }
 
+PORTHOLE_FN std::size_t first_character_size(std::string_view text) noexcept {
+    Utf8Validator validator;
+    std::size_t size = 0;
+    while (size < text.size() && validator.feed(text.substr(size, 1))) {
+        ++size;
+        if (validator.is_complete()) {
+            return size;
+        }
+    }
+    return 0;
+}
+
 } // namespace detail
 
 PORTHOLE_NAMESPACE_END

@@ -25,11 +25,6 @@ struct ListingOptions {
     std::size_t max_entries = 0;
 };
 
-/// Bytes as HTML text; what is not UTF-8 becomes U+FFFD.
-void append_html(std::string_view text, std::string& into);
-/// Bytes as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD.
-void append_json(std::string_view text, std::string& into);
-
 class ListingSource final : public BodySource {
 public:
     /// `directory` is open, and called `name` beneath `root`. `title` is what the page calls it.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "porthole/base/ascii.hpp"
+#include "porthole/base/text.hpp"
 #include "porthole/ext/files_listing.hpp"
 #include "porthole/ext/files_path.hpp"
 #include "porthole/http/date.inl"
@@ -24,79 +25,6 @@ inline constexpr std::string_view listing_style =
 inline constexpr std::string_view listing_policy =
     "default-src 'none'; style-src 'sha256-kbt8NGIRHioMq45jX/ST17CcnNsWqk38sVYCKH7BGyI='; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// The size of the UTF-8 sequence that `text` begins with, 0 when it is none (RFC 3629).
-inline std::size_t utf8_size(std::string_view text) noexcept {
-    const auto byte = [text](std::size_t at) {
-        return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
-    };
-    const auto is_tail = [&](std::size_t at) {
-        return (byte(at) & 0xc0u) == 0x80u;
-    };
-    const unsigned first = byte(0);
-    if (first < 0x80) {
-        return 1;
-    }
-    if (first >= 0xc2 && first <= 0xdf) {
-        return is_tail(1) ? 2 : 0;
-    }
-    if (first >= 0xe0 && first <= 0xef) {
-        const bool is_overlong = first == 0xe0 && byte(1) < 0xa0;
-        const bool is_surrogate = first == 0xed && byte(1) > 0x9f;
-        return is_tail(1) && is_tail(2) && !is_overlong && !is_surrogate ? 3 : 0;
-    }
-    if (first >= 0xf0 && first <= 0xf4) {
-        const bool is_overlong = first == 0xf0 && byte(1) < 0x90;
-        const bool is_beyond = first == 0xf4 && byte(1) > 0x8f;
-        return is_tail(1) && is_tail(2) && is_tail(3) && !is_overlong && !is_beyond ? 4 : 0;
-    }
-    return 0;
-}
-
-/// Hands each character to `visit`, and U+FFFD for each byte that belongs to none.
-template <class Visit>
-void for_each_character(std::string_view text, const Visit& visit) {
-    while (!text.empty()) {
-        const std::size_t size = utf8_size(text);
-        visit(size == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(0, size));
-        text.remove_prefix(size == 0 ? 1 : size);
-    }
-}
-
-PORTHOLE_FN void append_html(std::string_view text, std::string& into) {
-    for_each_character(text, [&into](std::string_view character) {
-        constexpr char first_visible = 0x20;
-        const char c = character[0];
-        switch (c) {
-        case '&': into += "&amp;"; break;
-        case '<': into += "&lt;"; break;
-        case '>': into += "&gt;"; break;
-        case '"': into += "&quot;"; break;
-        case '\'': into += "&#39;"; break;
-        default: into += c >= 0 && c < first_visible ? std::string_view("\xef\xbf\xbd") : character;
-        }
-    });
-}
-
-PORTHOLE_FN void append_json(std::string_view text, std::string& into) {
-    into += '"';
-    for_each_character(text, [&into](std::string_view character) {
-        constexpr char digits[] = "0123456789abcdef";
-        constexpr char first_visible = 0x20;
-        const char c = character[0];
-        if (c == '"' || c == '\\') {
-            into += '\\';
-            into += c;
-        } else if (c >= 0 && c < first_visible) {
-            into += "\\u00";
-            into += digits[c >> 4];
-            into += digits[c & 0xf];
-        } else {
-            into += character;
-        }
-    });
-    into += '"';
-}
 
 /// Directories first, then by the bytes of the name. For a heap, so the other way round.
 inline bool is_shown_later(const DirectoryEntry& a, const DirectoryEntry& b) noexcept {
