@@ -728,33 +728,42 @@ PORTHOLE_NAMESPACE_END
 // From text to numbers, and from text to HTML and JSON: what nearly every handler needs, and what
 // goes wrong when it is written in haste.
 
-#include <charconv>
-#include <cmath>
-#include <system_error>
+#include <limits>
 #include <type_traits>
 
 PORTHOLE_NAMESPACE_BEGIN
 
-/// The decimal number that the whole of `text` is: "42", "-7", and for floating types "0.5" and
+namespace detail {
+
+/// Within the bounds, both included; `least` is not above 0.
+std::optional<std::int64_t>
+parse_signed(std::string_view text, std::int64_t least, std::int64_t most) noexcept;
+std::optional<std::uint64_t> parse_unsigned(std::string_view text, std::uint64_t most) noexcept;
+/// Within plus and minus `most`.
+std::optional<double> parse_floating(std::string_view text, double most);
+
+} // namespace detail
+
+/// The decimal number that the whole of `text` is: "42", "-7", and for float and double "0.5" and
 /// "1e3", too. Nothing when it is anything else or does not fit: blanks, a leading '+', "0x10",
-/// "300" for a std::uint8_t, "nan". The locale has no say.
+/// "300" for a std::uint8_t, "nan".
 template <class Number>
-std::optional<Number> parse_number(std::string_view text) noexcept {
+std::optional<Number> parse_number(std::string_view text) {
     static_assert(
-        std::is_arithmetic_v<Number> && !std::is_same_v<Number, bool>,
-        "parse_number() makes integers and floating numbers");
-    Number number{};
-    const char* const end = text.data() + text.size();
-    const auto parsed = std::from_chars(text.data(), end, number);
-    if (parsed.ec != std::errc() || parsed.ptr != end) {
-        return std::nullopt;
-    }
+        std::is_arithmetic_v<
+            Number> && !std::is_same_v<Number, bool> && sizeof(Number) <= sizeof(std::uint64_t),
+        "parse_number() makes integers, float and double");
+    using Limits = std::numeric_limits<Number>;
+    const auto narrow = [](auto wide) {
+        return wide ? std::optional<Number>(static_cast<Number>(*wide)) : std::nullopt;
+    };
     if constexpr (std::is_floating_point_v<Number>) {
-        if (!std::isfinite(number)) {
-            return std::nullopt;
-        }
+        return narrow(detail::parse_floating(text, (Limits::max)()));
+    } else if constexpr (std::is_signed_v<Number>) {
+        return narrow(detail::parse_signed(text, (Limits::min)(), (Limits::max)()));
+    } else {
+        return narrow(detail::parse_unsigned(text, (Limits::max)()));
     }
-    return number;
 }
 
 /// `text` for HTML, between tags and in quoted attributes. What is not UTF-8, and control
@@ -7966,9 +7975,53 @@ PORTHOLE_NAMESPACE_END
 
 // porthole/base/text.inl
 
+#include <charconv>
+#include <cstdlib>
+#include <system_error>
+
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
+
+PORTHOLE_FN std::optional<std::uint64_t>
+parse_unsigned(std::string_view text, std::uint64_t most) noexcept {
+    const std::optional<std::uint64_t> number = ascii::parse_decimal(text);
+    return number && *number <= most ? number : std::nullopt;
+}
+
+PORTHOLE_FN std::optional<std::int64_t>
+parse_signed(std::string_view text, std::int64_t least, std::int64_t most) noexcept {
+    if (text.substr(0, 1) != "-") {
+        const auto number = parse_unsigned(text, static_cast<std::uint64_t>(most));
+        return number ? std::optional<std::int64_t>(*number) : std::nullopt;
+    }
+    // The least has no opposite, so what is behind the sign is bounded as an unsigned number.
+    const auto behind_sign = std::uint64_t{0} - static_cast<std::uint64_t>(least);
+    const auto number = parse_unsigned(text.substr(1), behind_sign);
+    return number ? std::optional<std::int64_t>(-1 - static_cast<std::int64_t>(*number - 1))
+                  : std::nullopt;
+}
+
+PORTHOLE_FN std::optional<double> parse_floating(std::string_view text, double most) {
+    // Both functions below take words, too, and one of them blanks, '+' and hexadecimals.
+    const bool has_digit = text.find_first_of("0123456789") != std::string_view::npos;
+    if (!has_digit || text.find_first_not_of("0123456789.eE+-") != std::string_view::npos
+        || text.front() == '+') {
+        return std::nullopt;
+    }
+    double number = 0;
+#if defined(__cpp_lib_to_chars)
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+    const bool is_whole = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
+#else // where the library lacks it; in a locale with another decimal point only integers pass
+    const std::string copy(text);
+    char* end = nullptr;
+    number = std::strtod(copy.c_str(), &end);
+    const bool is_whole = end == copy.c_str() + copy.size();
+#endif
+    return is_whole && number >= -most && number <= most ? std::optional<double>(number)
+                                                         : std::nullopt;
+}
 
 /// Hands each character to `visit`, and U+FFFD for each byte that belongs to none.
 template <class Visit>

@@ -27,14 +27,24 @@ TEST_CASE("text: a number is the whole text, in decimal, and fits") {
     }
     CHECK_FALSE(parse_number<std::uint8_t>("256"));
     CHECK_FALSE(parse_number<unsigned>("-1"));
+    CHECK(parse_number<int>("-0") == 0);
+    CHECK(parse_number<std::int8_t>("-128") == std::int8_t{-128});
+    CHECK_FALSE(parse_number<std::int8_t>("-129"));
+    CHECK(parse_number<std::int8_t>("127") == std::int8_t{127});
+    CHECK_FALSE(parse_number<std::int8_t>("128"));
+    CHECK(parse_number<std::uint64_t>("18446744073709551615") == UINT64_MAX);
+    CHECK_FALSE(parse_number<std::uint64_t>("18446744073709551616"));
+    CHECK_FALSE(parse_number<std::int64_t>("-9223372036854775809"));
 }
 
 TEST_CASE("text: a floating number is finite") {
     CHECK(parse_number<double>("0.5") == 0.5);
     CHECK(parse_number<double>("-1e3") == -1000.0);
     CHECK(parse_number<float>("2") == 2.0f);
-    const std::string_view none[] = {"",      "inf", "-infinity", "nan",
-                                     "1e999", "0,5", "1.5 ",      "0x1p3"};
+    CHECK_FALSE(parse_number<float>("1e39"));
+    CHECK(parse_number<double>("1e39"));
+    const std::string_view none[] = {"",  "inf", "-infinity", "nan", "1e999", "0,5",  "+1",   " 1",
+                                     ".", "-",   "e5",        "1e",  "1-2",   "1.5 ", "0x1p3"};
     for (const std::string_view text : none) {
         CAPTURE(text);
         CHECK_FALSE(parse_number<double>(text));

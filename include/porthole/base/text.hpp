@@ -6,36 +6,46 @@
 
 #include "porthole/base/config.hpp"
 
-#include <charconv>
-#include <cmath>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
 
 PORTHOLE_NAMESPACE_BEGIN
 
-/// The decimal number that the whole of `text` is: "42", "-7", and for floating types "0.5" and
+namespace detail {
+
+/// Within the bounds, both included; `least` is not above 0.
+std::optional<std::int64_t>
+parse_signed(std::string_view text, std::int64_t least, std::int64_t most) noexcept;
+std::optional<std::uint64_t> parse_unsigned(std::string_view text, std::uint64_t most) noexcept;
+/// Within plus and minus `most`.
+std::optional<double> parse_floating(std::string_view text, double most);
+
+} // namespace detail
+
+/// The decimal number that the whole of `text` is: "42", "-7", and for float and double "0.5" and
 /// "1e3", too. Nothing when it is anything else or does not fit: blanks, a leading '+', "0x10",
-/// "300" for a std::uint8_t, "nan". The locale has no say.
+/// "300" for a std::uint8_t, "nan".
 template <class Number>
-std::optional<Number> parse_number(std::string_view text) noexcept {
+std::optional<Number> parse_number(std::string_view text) {
     static_assert(
-        std::is_arithmetic_v<Number> && !std::is_same_v<Number, bool>,
-        "parse_number() makes integers and floating numbers");
-    Number number{};
-    const char* const end = text.data() + text.size();
-    const auto parsed = std::from_chars(text.data(), end, number);
-    if (parsed.ec != std::errc() || parsed.ptr != end) {
-        return std::nullopt;
-    }
+        std::is_arithmetic_v<
+            Number> && !std::is_same_v<Number, bool> && sizeof(Number) <= sizeof(std::uint64_t),
+        "parse_number() makes integers, float and double");
+    using Limits = std::numeric_limits<Number>;
+    const auto narrow = [](auto wide) {
+        return wide ? std::optional<Number>(static_cast<Number>(*wide)) : std::nullopt;
+    };
     if constexpr (std::is_floating_point_v<Number>) {
-        if (!std::isfinite(number)) {
-            return std::nullopt;
-        }
+        return narrow(detail::parse_floating(text, (Limits::max)()));
+    } else if constexpr (std::is_signed_v<Number>) {
+        return narrow(detail::parse_signed(text, (Limits::min)(), (Limits::max)()));
+    } else {
+        return narrow(detail::parse_unsigned(text, (Limits::max)()));
     }
-    return number;
 }
 
 /// `text` for HTML, between tags and in quoted attributes. What is not UTF-8, and control
