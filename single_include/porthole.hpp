@@ -6972,6 +6972,7 @@ namespace detail {
 /// What is to be asked.
 struct FastCgiOrder : CgiTaskOrder {
     std::vector<std::string> variables; ///< "NAME=value"
+    bool is_repeatable = false;         ///< may be done twice (RFC 9110 section 9.2.2)
 };
 
 class FastCgiRequest final : public CgiTask {
@@ -31414,7 +31415,9 @@ PORTHOLE_FN void FastCgiRequest::begin_exchange(Socket socket, bool is_reused) {
 /// A kept connection that was closed by the other side between two requests: nothing has been done
 /// with this one, so it may be sent again.
 PORTHOLE_FN bool FastCgiRequest::is_stale() const noexcept {
-    return is_reused_ && !has_received_ && !has_sent_content_ && stage_ == Stage::head;
+    const bool was_understood = request_sent_ == request_.size();
+    return is_reused_ && !has_received_ && !has_sent_content_ && stage_ == Stage::head
+           && (order_.is_repeatable || !was_understood);
 }
 
 PORTHOLE_FN void FastCgiRequest::begin_again() {
@@ -31472,7 +31475,7 @@ PORTHOLE_FN void FastCgiRequest::on_ready(Readiness readiness) {
     if (readiness.write && has_more_to_send()) {
         feed();
     }
-    if (!is_read) {
+    if (!is_read || stage_ == Stage::connecting) { // feed() has begun again, on another socket
         return;
     }
     if (stage_ == Stage::head) {
@@ -31616,6 +31619,18 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
+/// RFC 9110 section 9.2.2, RFC 4918 section 9.1 and RFC 5323 section 2.
+inline bool is_idempotent(Method method) noexcept {
+    for (const Method other :
+         {Method::get, Method::head, Method::put, Method::del, Method::options, Method::trace,
+          Method::propfind, Method::report, Method::search}) {
+        if (method == other) {
+            return true;
+        }
+    }
+    return false;
+}
+
 PORTHOLE_FN std::size_t
 find_script_end(std::string_view path, const std::vector<std::string>& extensions) noexcept {
     std::size_t begin = 0;
@@ -31696,6 +31711,7 @@ FastCgiMount::make_order(const Request& request, Response& response, FastCgiOrde
     order.name = gate_->address();
     order.peer = request.peer();
     order.is_head = request.method() == Method::head;
+    order.is_repeatable = is_idempotent(request.method());
     if (!gate_->has_room()) {
         response.fail(
             503, "Too many requests wait for their turn (FastCgiOptions::max_waiting).",

@@ -8,6 +8,8 @@
 #include "fuzz/chunked.hpp"
 #include "fuzz/cookie.hpp"
 #include "fuzz/date.hpp"
+#include "fuzz/fastcgi_record.hpp"
+#include "fuzz/fastcgi_request.hpp"
 #include "fuzz/fields_out.hpp"
 #include "fuzz/form.hpp"
 #include "fuzz/host.hpp"
@@ -82,6 +84,14 @@ TEST_CASE("corpus: chunked content is the same however it is cut (RFC 9112 7.1)"
 
 TEST_CASE("corpus: what is accepted of a CGI program's head can be sent (RFC 3875 6)") {
     replay("cgi_head", porthole_fuzz::fuzz_cgi_head);
+}
+
+TEST_CASE("corpus: an application server's records are the same however they are cut") {
+    replay("fastcgi_record", porthole_fuzz::fuzz_fastcgi_record);
+}
+
+TEST_CASE("corpus: an application server reads what it was meant to (FastCGI 3, SCGI)") {
+    replay("fastcgi_request", porthole_fuzz::fuzz_fastcgi_request);
 }
 
 TEST_CASE("corpus: targets are the sum of their parts (RFC 9112 3.2)") {

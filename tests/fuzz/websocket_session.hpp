@@ -4,8 +4,8 @@
 // A server's WebSocket session that echoes: however its input is cut, it sends the same frames and
 // comes to the same end; what it echoes as text is UTF-8; there is one Close frame at the most, and
 // nothing behind it. Input: flags (a byte: small limits, a small link, bytes as they are, a codec,
-// the policy of a small queue), the cut (two bytes), what the client sends; frames without a mask
-// are given one, so that inputs get further.
+// the policy of a small queue, long payloads to a link that shares), the cut (two bytes), what the
+// client sends; frames without a mask are given one, so that inputs get further.
 
 #include "fuzz/fuzz.hpp"
 
@@ -63,6 +63,7 @@ run_websocket(std::string_view bytes, std::uint8_t flags, std::size_t first, std
     if ((flags & 2) != 0) {
         echo.link.capacity = 200;
     }
+    echo.link.can_share = (flags & 128) != 0;
     std::size_t size = first;
     do {
         const std::string_view piece = bytes.substr(0, size);
@@ -82,12 +83,14 @@ inline void check_server_frames(std::string_view bytes) {
         const auto first = static_cast<unsigned char>(bytes[0]);
         std::size_t size = static_cast<unsigned char>(bytes[1]);
         std::size_t head = 2;
-        require(size < 127, "no echo is that long");
-        if (size == 126) {
-            require(bytes.size() >= 4, "frames are whole");
-            size = static_cast<std::size_t>(static_cast<unsigned char>(bytes[2])) * 256
-                   + static_cast<unsigned char>(bytes[3]);
-            head = 4;
+        require(size < 128, "a server does not mask");
+        if (size >= 126) {
+            head = size == 126 ? 4 : 10;
+            require(bytes.size() >= head, "frames are whole");
+            size = 0;
+            for (std::size_t i = 2; i < head; ++i) {
+                size = size * 256 + static_cast<unsigned char>(bytes[i]);
+            }
         }
         require(bytes.size() - head >= size, "frames are whole");
         const std::string_view payload = bytes.substr(head, size);
@@ -101,7 +104,9 @@ inline void check_server_frames(std::string_view bytes) {
 }
 
 inline void fuzz_websocket_session(const std::uint8_t* data, std::size_t size) {
-    Input input(data, size < 4096 ? size : 4096);
+    const bool is_long = size != 0 && (data[0] & 128) != 0 && (data[0] & 4) == 0;
+    const std::size_t most = is_long ? 256 : 4096;
+    Input input(data, size < most ? size : most);
     const std::uint8_t flags = input.byte();
     const std::size_t cut = input.number();
     std::string bytes;
@@ -111,17 +116,34 @@ inline void fuzz_websocket_session(const std::uint8_t* data, std::size_t size) {
         while (!input.is_empty()) { // a first byte, a size, and that many bytes
             const std::uint8_t first = input.byte();
             const std::size_t length = input.byte();
-            bytes += porthole_test::from_client(first, input.take(length));
+            std::string payload(input.take(length));
+            if (is_long && (first & 8) == 0) {
+                constexpr std::size_t times = 2000;
+                const std::string once = payload;
+                payload.reserve(once.size() * times);
+                for (std::size_t i = 1; i < times; ++i) {
+                    payload += once;
+                }
+            }
+            bytes += porthole_test::from_client(first, payload);
         }
     }
-    const WebSocketOutcome expected = run_websocket(bytes, flags, bytes.size(), 1);
+    const WebSocketOutcome expected = run_websocket(bytes, flags, bytes.size(), bytes.size() + 1);
     check_server_frames(expected.sent);
     // What leaves first depends on when there is room; and when a piece expands to what breaks two
     // rules, which one is seen first depends on the piece.
     const bool has_two_faults =
         (flags & 8) != 0 && (expected.code == 1007 || expected.code == 1009);
     if ((flags & (2 | 16)) != 0 || has_two_faults) {
-        check_server_frames(run_websocket(bytes, flags, 1, 1).sent);
+        const std::size_t step = is_long ? 1000 : 1;
+        check_server_frames(run_websocket(bytes, flags, step, step).sent);
+        return;
+    }
+    if (is_long) { // byte by byte would take too long
+        const std::size_t step = 1000 + cut % 50'000;
+        WebSocketOutcome other = run_websocket(bytes, flags, step, step);
+        other.events = expected.events; // how much waits at a time depends on the pieces
+        require(other == expected, "a connection in pieces is the same connection");
         return;
     }
     const std::size_t first = bytes.empty() ? 0 : cut % (bytes.size() + 1);

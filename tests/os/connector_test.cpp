@@ -11,6 +11,7 @@
 #include <vector>
 
 #if !defined(_WIN32)
+#include <cerrno>
 #include <cstdlib>
 #include <unistd.h>
 #endif
@@ -182,6 +183,50 @@ TEST_CASE("connector: gives up at the deadline and names who did not answer") {
     CHECK(waiting->error().code() == ErrorCode::timed_out);
     CHECK(waiting->error().endpoint() == listener.endpoint().to_string());
     CHECK(waiting->handle() == porthole::invalid_handle);
+}
+
+TEST_CASE("connector: the deadline is for all addresses together") {
+    Listener busy = short_listener();
+    Listener other = loopback_listener();
+    std::vector<Connector> connectors(8);
+    const porthole::TimePoint deadline = in_a_while();
+    Connector* waiting = first_waiting(
+        connectors, {refused_endpoint(), busy.endpoint(), other.endpoint()}, deadline);
+    REQUIRE(waiting != nullptr);
+    CHECK(waiting->advance(deadline) == State::failed);
+    CHECK(waiting->error().code() == ErrorCode::timed_out);
+    CHECK(waiting->error().endpoint() == busy.endpoint().to_string());
+    CHECK(waiting->advance(deadline) == State::failed);
+    Socket nobody;
+    Endpoint from;
+    CHECK(other.accept(nobody, from) == porthole::detail::AcceptStatus::none);
+}
+
+TEST_CASE("connector: a unix socket whose queue is full fails at once, and the next is tried") {
+    std::string directory = "/tmp/porthole-XXXXXX";
+    REQUIRE(::mkdtemp(&directory[0]) != nullptr);
+    porthole::ListenOptions options;
+    options.backlog = 1;
+    Listener busy;
+    REQUIRE_FALSE(Listener::open(Endpoint::local(directory + "/socket"), options, 0600, busy));
+    std::vector<Connector> connectors(8);
+    const Connector* refused = nullptr;
+    for (std::size_t i = 0; i < connectors.size() && refused == nullptr; ++i) {
+        if (connectors[i].start({busy.endpoint()}, in_a_while()) == State::failed) {
+            refused = &connectors[i];
+        }
+    }
+    REQUIRE(refused != nullptr);
+    CHECK(refused->error().system_code() == EAGAIN);
+    CHECK(refused->error().call() == "connect");
+    CHECK(refused->handle() == porthole::invalid_handle);
+    Listener other = loopback_listener();
+    Connector connector;
+    connector.start({busy.endpoint(), other.endpoint()}, in_a_while());
+    REQUIRE(finish(connector) == State::connected);
+    CHECK(connector.take_socket().peer_endpoint() == other.endpoint());
+    busy.close();
+    ::rmdir(directory.c_str());
 }
 
 TEST_CASE("connector: goes on when an address fails after a wait") {

@@ -45,6 +45,7 @@ public:
         porthole::detail::Socket socket;
         std::string in;
         std::string out;
+        std::string parameters; ///< as they have come so far
         std::map<std::string, std::string> variables;
         std::string first_variable;
         std::string content;
@@ -168,8 +169,12 @@ private:
             case 1: peer.keeps = (content[2] & 1) != 0; break;
             case 2: peer.was_aborted = true; break;
             case 4:
-                peer.has_head = size == 0;
-                take_pairs(content, peer);
+                peer.parameters.append(content); // a pair may lie in several records
+                if (size == 0) {
+                    peer.has_head = true;
+                    take_pairs(peer.parameters, peer);
+                    peer.parameters.clear();
+                }
                 break;
             case 5:
                 peer.has_content_end = size == 0;

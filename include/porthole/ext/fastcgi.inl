@@ -13,6 +13,18 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
+/// RFC 9110 section 9.2.2, RFC 4918 section 9.1 and RFC 5323 section 2.
+inline bool is_idempotent(Method method) noexcept {
+    for (const Method other :
+         {Method::get, Method::head, Method::put, Method::del, Method::options, Method::trace,
+          Method::propfind, Method::report, Method::search}) {
+        if (method == other) {
+            return true;
+        }
+    }
+    return false;
+}
+
 PORTHOLE_FN std::size_t
 find_script_end(std::string_view path, const std::vector<std::string>& extensions) noexcept {
     std::size_t begin = 0;
@@ -93,6 +105,7 @@ FastCgiMount::make_order(const Request& request, Response& response, FastCgiOrde
     order.name = gate_->address();
     order.peer = request.peer();
     order.is_head = request.method() == Method::head;
+    order.is_repeatable = is_idempotent(request.method());
     if (!gate_->has_room()) {
         response.fail(
             503, "Too many requests wait for their turn (FastCgiOptions::max_waiting).",

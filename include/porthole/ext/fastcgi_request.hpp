@@ -29,6 +29,7 @@ namespace detail {
 /// What is to be asked.
 struct FastCgiOrder : CgiTaskOrder {
     std::vector<std::string> variables; ///< "NAME=value"
+    bool is_repeatable = false;         ///< may be done twice (RFC 9110 section 9.2.2)
 };
 
 class FastCgiRequest final : public CgiTask {

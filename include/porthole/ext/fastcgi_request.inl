@@ -241,7 +241,9 @@ PORTHOLE_FN void FastCgiRequest::begin_exchange(Socket socket, bool is_reused) {
 /// A kept connection that was closed by the other side between two requests: nothing has been done
 /// with this one, so it may be sent again.
 PORTHOLE_FN bool FastCgiRequest::is_stale() const noexcept {
-    return is_reused_ && !has_received_ && !has_sent_content_ && stage_ == Stage::head;
+    const bool was_understood = request_sent_ == request_.size();
+    return is_reused_ && !has_received_ && !has_sent_content_ && stage_ == Stage::head
+           && (order_.is_repeatable || !was_understood);
 }
 
 PORTHOLE_FN void FastCgiRequest::begin_again() {
@@ -299,7 +301,7 @@ PORTHOLE_FN void FastCgiRequest::on_ready(Readiness readiness) {
     if (readiness.write && has_more_to_send()) {
         feed();
     }
-    if (!is_read) {
+    if (!is_read || stage_ == Stage::connecting) { // feed() has begun again, on another socket
         return;
     }
     if (stage_ == Stage::head) {
