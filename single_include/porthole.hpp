@@ -147,6 +147,8 @@ enum class ErrorCode : unsigned char {
     bad_path,              ///< a unix socket path that is empty, too long, or not a socket
     not_exposed,           ///< not a loopback address, and ListenOptions::expose does not allow it
     too_many_files,        ///< the process or the system has no descriptor left
+    exhausted,             ///< no memory, process or place is left now; later there may be
+    too_long,              ///< longer than the system takes
     connection_refused,    ///< nobody listens there
     timed_out,             ///< the deadline passed
     bad_pattern,           ///< a route or mount pattern that cannot be parsed
@@ -753,16 +755,16 @@ std::optional<Number> parse_number(std::string_view text) {
         std::is_arithmetic_v<
             Number> && !std::is_same_v<Number, bool> && sizeof(Number) <= sizeof(std::uint64_t),
         "parse_number() makes integers, float and double");
-    using Limits = std::numeric_limits<Number>;
+    using Range = std::numeric_limits<Number>;
     const auto narrow = [](auto wide) {
         return wide ? std::optional<Number>(static_cast<Number>(*wide)) : std::nullopt;
     };
     if constexpr (std::is_floating_point_v<Number>) {
-        return narrow(detail::parse_floating(text, (Limits::max)()));
+        return narrow(detail::parse_floating(text, (Range::max)()));
     } else if constexpr (std::is_signed_v<Number>) {
-        return narrow(detail::parse_signed(text, (Limits::min)(), (Limits::max)()));
+        return narrow(detail::parse_signed(text, (Range::min)(), (Range::max)()));
     } else {
-        return narrow(detail::parse_unsigned(text, (Limits::max)()));
+        return narrow(detail::parse_unsigned(text, (Range::max)()));
     }
 }
 
@@ -1697,7 +1699,7 @@ enum class OutputResult : unsigned char {
     no_space,       ///< the disk, the quota, or what this process may write, is used up
     not_found,      ///< the target's directory is not there, or its path names no file
     denied,         ///< there, and this process may not write into it
-    already_exists, ///< a directory of the target's name, or a file that was to be kept
+    already_exists, ///< a file that was to be kept, or of the target's name and no file
     exhausted,      ///< no descriptor or memory left
     failed,         ///< anything else; system_code() tells
 };
@@ -1713,9 +1715,10 @@ public:
     OutputFile& operator=(const OutputFile&) = delete;
     ~OutputFile();
 
-    /// Creates the file beside `target`. The target's directory is looked up once: commit() finds
-    /// it though the program has changed its working directory since. `may_replace` false: an
-    /// existing target is already_exists, here and in commit().
+    /// Creates the file beside `target`, with the permissions of the file that it is to replace.
+    /// The target's directory is looked up once: commit() finds it though the program has changed
+    /// its working directory since. `may_replace` false: an existing target is already_exists, here
+    /// and in commit().
     OutputResult open(std::string_view target, bool may_replace = true);
     bool is_open() const noexcept { return state_ != nullptr; }
 
@@ -1887,7 +1890,7 @@ public:
     ~ProcessReaper();
 
     /// Programs that are killed and not yet gone: they count as running against a limit.
-    std::size_t size() const noexcept { return ids_.size(); }
+    std::size_t size() const noexcept { return orphans_.size(); }
     /// Asks for some of them, in turn, one system call each; returns how many are left.
     std::size_t collect(std::size_t at_most = 8) noexcept;
     /// For the owner's own end: waits for all of them, but no longer than that. True when none is
@@ -1896,12 +1899,18 @@ public:
 
 private:
     friend class Process;
+    /// One that is killed. Its handle, if it has one, says for sure whether it is still there.
+    struct Orphan {
+        std::int64_t id;
+        File exit;
+    };
+
     /// Makes room for one more, so that adopt() needs no memory.
     void expect();
     void forget() noexcept { --expected_; }
-    void adopt(std::int64_t id) noexcept;
+    void adopt(std::int64_t id, File exit) noexcept;
 
-    std::vector<std::int64_t> ids_;
+    std::vector<Orphan> orphans_;
     std::size_t expected_ = 0; ///< running processes that may still come
     std::size_t next_ = 0;     ///< whom collect() asks next
 };
@@ -1933,7 +1942,8 @@ public:
     bool open();
     bool is_open() const noexcept { return file_.is_open(); }
     std::uint64_t size() const noexcept { return size_; }
-    /// Adds to the end. False when the disk is full; the file is of no use then.
+    /// Adds to the end. False when the disk is full, or when no file of this process may be so
+    /// large; this one is of no use then.
     bool append(std::string_view bytes) noexcept;
     /// As File::read_at().
     std::size_t read_at(std::uint64_t offset, char* into, std::size_t capacity) const noexcept {
@@ -4383,8 +4393,9 @@ struct PathRules {
 /// Longer paths are refused: what common systems take.
 inline constexpr std::size_t max_file_path = 4096;
 
-/// Judges the raw target of a request: an encoded slash or backslash is refused wherever it
-/// stands, since decoding would move what it separates.
+/// Judges the raw target of a request: an encoded slash is refused wherever it stands, since
+/// decoding would move what it separates, and so are backslashes and control characters, encoded or
+/// not.
 PathVerdict check_raw_path(std::string_view target) noexcept;
 /// Judges a decoded path that begins with '/'. Empty parts, but for the last, dot segments,
 /// controls and backslashes are malformed.
@@ -6476,8 +6487,9 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// Appends `text` with control characters and backslashes as "\\n", "\\x1b", "\\\\"; bytes from
-/// 0x80 on stay, but for those of the C1 controls in UTF-8.
+/// Appends `text` with control characters and backslashes as "\\t", "\\x1b", "\\\\", those beyond
+/// ASCII among them: C1, line separators, and what turns the direction of writing. The rest of
+/// UTF-8 stays; what is none is written out byte by byte.
 void escape_for_log(std::string_view text, std::string& into);
 
 class LogLines {
@@ -7687,6 +7699,8 @@ PORTHOLE_FN std::string_view describe(ErrorCode code) noexcept {
     case ErrorCode::bad_path: return "not usable as a unix socket path";
     case ErrorCode::not_exposed: return "not a loopback address";
     case ErrorCode::too_many_files: return "no file descriptor left";
+    case ErrorCode::exhausted: return "nothing is left of what it takes";
+    case ErrorCode::too_long: return "too long";
     case ErrorCode::connection_refused: return "connection refused";
     case ErrorCode::timed_out: return "timed out";
     case ErrorCode::bad_pattern: return "not a valid route pattern";
@@ -8768,6 +8782,8 @@ inline std::string_view default_advice(ErrorCode code) noexcept {
                "ListenOptions::family";
     case ErrorCode::too_many_files:
         return "close what is not needed, or raise the limit of open files (ulimit -n)";
+    case ErrorCode::exhausted:
+        return "try again when the machine, or the other side, has less to do";
     case ErrorCode::connection_refused:
         return "nobody listens there; start the other program first or check the port";
     case ErrorCode::timed_out: return "the other side does not answer; check address and firewall";
@@ -8777,6 +8793,7 @@ inline std::string_view default_advice(ErrorCode code) noexcept {
     case ErrorCode::ok:
     case ErrorCode::bad_port:
     case ErrorCode::bad_path:
+    case ErrorCode::too_long:
     case ErrorCode::not_exposed:
     case ErrorCode::bad_pattern:
     case ErrorCode::already_exists:
@@ -9006,6 +9023,7 @@ PORTHOLE_FN ErrorCode classify_socket_error(int system_code) noexcept {
     case ENFILE:
     case ENOBUFS:
     case ENOMEM: return ErrorCode::too_many_files;
+    case EAGAIN: return ErrorCode::exhausted; // a unix socket's queue is full
     case ECONNREFUSED: return ErrorCode::connection_refused;
     case ETIMEDOUT: return ErrorCode::timed_out;
     case ENOENT: return ErrorCode::not_found;
@@ -10906,6 +10924,16 @@ File::read_at(std::uint64_t offset, char* into, std::size_t capacity) const noex
     return done;
 }
 
+/// What this process may write into one file. A write() past it would be a signal, which by
+/// default ends the program: so there is none.
+inline std::uint64_t max_file_bytes() noexcept {
+    struct rlimit limit {};
+    if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return UINT64_MAX;
+    }
+    return static_cast<std::uint64_t>(limit.rlim_cur);
+}
+
 struct DirectoryReader::State {
     ~State() {
         if (stream != nullptr) {
@@ -11584,16 +11612,6 @@ PORTHOLE_FN std::uint64_t OutputFile::size() const noexcept {
     return state_ ? state_->written : 0;
 }
 
-/// What this process may write into one file. A write() past it would be a signal, which by
-/// default ends the program: so there is none.
-inline std::uint64_t max_file_bytes() noexcept {
-    struct rlimit limit {};
-    if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
-        return UINT64_MAX;
-    }
-    return static_cast<std::uint64_t>(limit.rlim_cur);
-}
-
 PORTHOLE_FN OutputResult OutputFile::open(std::string_view target, bool may_replace) {
     discard();
     system_code_ = 0;
@@ -11609,13 +11627,16 @@ PORTHOLE_FN OutputResult OutputFile::open(std::string_view target, bool may_repl
     state->target = base;
     state->may_replace = may_replace;
     state->max_bytes = max_file_bytes();
-    state->directory = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    // To search it is enough, so that a directory that may not be read will do.
+    state->directory = open_at(AT_FDCWD, directory.c_str(), step_flags & ~O_NOFOLLOW);
     if (state->directory < 0) {
         return keep(errno);
     }
     struct stat stat {};
-    if (::fstatat(state->directory, state->target.c_str(), &stat, AT_SYMLINK_NOFOLLOW) == 0
-        && (S_ISDIR(stat.st_mode) || !may_replace)) {
+    const bool is_there =
+        ::fstatat(state->directory, state->target.c_str(), &stat, AT_SYMLINK_NOFOLLOW) == 0;
+    const bool is_file = is_there && S_ISREG(stat.st_mode);
+    if (is_there && (!may_replace || (!is_file && !S_ISLNK(stat.st_mode)))) {
         return keep(EEXIST);
     }
     constexpr int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
@@ -11633,6 +11654,11 @@ PORTHOLE_FN OutputResult OutputFile::open(std::string_view target, bool may_repl
         return keep(EEXIST);
     }
     state->has_name = true;
+    if (is_file) {
+        constexpr mode_t permissions = 0777;
+        // Where the file system has none it is as it would be for a new file.
+        static_cast<void>(::fchmod(state->file, stat.st_mode & permissions));
+    }
     state_ = std::move(state);
     return OutputResult::ok;
 }
@@ -11645,7 +11671,8 @@ PORTHOLE_FN OutputResult OutputFile::announce(std::uint64_t bytes) noexcept {
         return keep(EFBIG);
     }
     struct statvfs room {};
-    if (::fstatvfs(state_->file, &room) == 0 && room.f_frsize != 0
+    // No blocks at all: the file system does not count them.
+    if (::fstatvfs(state_->file, &room) == 0 && room.f_frsize != 0 && room.f_blocks != 0
         && bytes / room.f_frsize > room.f_bavail) {
         return keep(ENOSPC);
     }
@@ -11679,7 +11706,9 @@ inline void start_writing(int, std::uint64_t, std::uint64_t) noexcept {}
 #endif
 
 PORTHOLE_FN OutputResult OutputFile::write(std::string_view bytes) noexcept {
-    constexpr std::uint64_t step = 16 * 1024 * 1024;
+    // Where a file lives in memory this much takes a third of a millisecond, elsewhere next to
+    // none.
+    constexpr std::uint64_t step = 4 * 1024 * 1024;
     if (!is_open()) {
         return OutputResult::failed;
     }
@@ -11911,7 +11940,11 @@ PORTHOLE_FN OutputResult OutputFile::open(std::string_view target, bool may_repl
     state->may_replace = may_replace;
     state->target = absolute_path(target);
     const std::size_t separator = state->target.rfind(L'\\');
-    if (separator == std::wstring::npos || separator + 1 == state->target.size()) {
+    // The system takes dots and spaces off a name's end, a device's name for the device, and what
+    // follows a colon for a stream of the file: none of them is the file that was asked for.
+    const std::wstring base = widen(target.substr(target.find_last_of("/\\") + 1));
+    if (separator == std::wstring::npos || state->target.substr(separator + 1) != base
+        || base.find_first_of(L":*?\"<>|") != std::wstring::npos) {
         return OutputResult::not_found;
     }
     const DWORD found = ::GetFileAttributesW(state->target.c_str());
@@ -12136,6 +12169,8 @@ PORTHOLE_FN void SpawnPlan::isolate([[maybe_unused]] bool closes_all) noexcept {
     sigset_t all;
     ::sigemptyset(&none);
     ::sigfillset(&all);
+    ::sigdelset(&all, SIGKILL); // these two are never changed, and some systems mind being asked
+    ::sigdelset(&all, SIGSTOP);
     note(::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags)));
     note(::posix_spawnattr_setpgroup(&attributes_, 0));
     note(::posix_spawnattr_setsigmask(&attributes_, &none));
@@ -12210,6 +12245,7 @@ inline std::vector<char*> to_vector(const std::vector<std::string>& texts) {
 
 inline Error spawn_error(const std::string& program, int code) {
     std::string_view advice;
+    ErrorCode kind = classify_socket_error(code);
     switch (code) {
     case ENOENT:
         advice = ::access(program.c_str(), F_OK) == 0
@@ -12219,17 +12255,26 @@ inline Error spawn_error(const std::string& program, int code) {
     case EACCES:
     case EPERM:
         advice = "make it executable (chmod +x), and its interpreter too; a directory, and what "
-                 "lies on a disk mounted noexec, cannot be run";
+                 "lies on a disk mounted noexec, cannot be run, and it has to be possible to "
+                 "enter the working directory";
         break;
     case ENOEXEC:
         advice = "it is neither a program of this machine nor a script whose first line names its "
                  "interpreter (#!)";
         break;
+    case ETXTBSY:
+        kind = ErrorCode::exhausted;
+        advice = "it is being written; try again when that is done";
+        break;
     case EAGAIN: advice = "no more processes: end some, or raise the limit (ulimit -u)"; break;
-    case E2BIG: advice = "arguments and environment are longer than the system takes"; break;
+    case ENOMEM: kind = ErrorCode::exhausted; break;
+    case E2BIG:
+        kind = ErrorCode::too_long;
+        advice = "arguments and environment are longer than the system takes";
+        break;
     default: break;
     }
-    return socket_error("posix_spawn", program, code, advice);
+    return Error(kind, "posix_spawn", program, advice).with_system(code, system_text(code));
 }
 
 /// What no system could pass on.
@@ -12262,7 +12307,14 @@ inline Error plan_directory(const std::string& path, SpawnPlan& plan, File& dire
     if (path.empty()) {
         return {};
     }
-    directory = File(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+#if defined(O_PATH)
+    constexpr int only_to_enter = O_PATH; // it need not be readable
+#elif defined(O_SEARCH)
+    constexpr int only_to_enter = O_SEARCH;
+#else
+    constexpr int only_to_enter = O_RDONLY;
+#endif
+    directory = File(::open(path.c_str(), only_to_enter | O_DIRECTORY | O_CLOEXEC));
     const int code = directory.is_open() ? lift_descriptor(directory) : errno;
     if (code != 0) {
         return socket_error("open", path, code, "the program's working directory");
@@ -12345,9 +12397,10 @@ inline Error process_error(
         break;
     case ERROR_ACCESS_DENIED:
     case elevation_required: code = ErrorCode::permission_denied; break;
-    case ERROR_TOO_MANY_OPEN_FILES:
+    case ERROR_TOO_MANY_OPEN_FILES: code = ErrorCode::too_many_files; break;
     case ERROR_NO_SYSTEM_RESOURCES:
-    case ERROR_NOT_ENOUGH_MEMORY: code = ErrorCode::too_many_files; break;
+    case ERROR_NOT_ENOUGH_MEMORY: code = ErrorCode::exhausted; break;
+    case ERROR_FILENAME_EXCED_RANGE: code = ErrorCode::too_long; break;
     case ERROR_BAD_EXE_FORMAT:
         advice = "it is no program; a script needs its interpreter as the program";
         break;
@@ -12454,25 +12507,47 @@ inline void append_argument(std::wstring& line, const std::wstring& argument, bo
     line += L'"';
 }
 
-/// Win32 drops dots and blanks at a name's end, so they hide nothing here.
-inline bool is_batch_program(std::string_view path) noexcept {
-    while (!path.empty() && (path.back() == '.' || path.back() == ' ')) {
-        path.remove_suffix(1);
-    }
-    const auto ends_with = [path](std::string_view extension) {
-        if (path.size() < extension.size()) {
-            return false;
-        }
-        const std::string_view tail = path.substr(path.size() - extension.size());
-        for (std::size_t i = 0; i < tail.size(); ++i) {
-            const char c = tail[i];
-            if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) != extension[i]) {
-                return false;
-            }
-        }
-        return true;
+/// From the root of a disk, without "." and ".."; empty when it is no path.
+inline std::wstring full_path(const std::wstring& path) {
+    const DWORD needed = ::GetFullPathNameW(path.c_str(), 0, nullptr, nullptr);
+    std::wstring full(needed, L'\0');
+    const DWORD size =
+        needed == 0 ? 0 : ::GetFullPathNameW(path.c_str(), needed, &full[0], nullptr);
+    full.resize(size < needed ? size : 0);
+    return full;
+}
+
+/// Of a full path. Win32 drops dots and blanks at a name's end, and what stands behind a colon is a
+/// stream of the file, so they hide nothing here.
+inline bool is_batch_program(const std::wstring& path) {
+    const auto without = [](const std::wstring& text, const wchar_t* tail) {
+        return text.substr(0, text.find_last_not_of(tail) + 1);
     };
-    return ends_with(".bat") || ends_with(".cmd");
+    std::wstring name = without(path, L"\\/. ");
+    name.erase(0, name.find_last_of(L"\\/") + 1);
+    name = without(name.substr(0, name.find(L':')), L". ");
+    constexpr std::size_t extension_size = 4;
+    if (name.size() < extension_size) {
+        return false;
+    }
+    name.erase(0, name.size() - extension_size);
+    for (const wchar_t* extension : {L".bat", L".cmd"}) {
+        if (::CompareStringOrdinal(name.c_str(), -1, extension, -1, TRUE) == CSTR_EQUAL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// With U+FFFD for what is not UTF-8.
+inline std::wstring widen_loosely(std::string_view text) {
+    const int size = static_cast<int>(text.size());
+    const int count = ::MultiByteToWideChar(CP_UTF8, 0, text.data(), size, nullptr, 0);
+    std::wstring wide(count > 0 ? static_cast<std::size_t>(count) : 0, L'\0');
+    if (count > 0) {
+        ::MultiByteToWideChar(CP_UTF8, 0, text.data(), size, &wide[0], count);
+    }
+    return wide;
 }
 
 /// The directory of the host is not where programs are looked for, so a path is asked for.
@@ -12523,9 +12598,6 @@ PORTHOLE_FN Error SpawnPlan::prepare(const ProcessOptions& options) {
     const auto refuse = [&options](std::string_view advice) {
         return Error(ErrorCode::misuse, "CreateProcess", options.program, advice);
     };
-    if (is_batch_program(options.program)) {
-        return refuse("batch files are not run: their arguments cannot be made safe");
-    }
     if (!is_rooted(options.program)) {
         return refuse("the path has to begin at the root of a disk");
     }
@@ -12535,9 +12607,12 @@ PORTHOLE_FN Error SpawnPlan::prepare(const ProcessOptions& options) {
         is_bad = is_bad || text.find('\0') != std::string::npos || wide.empty() != text.empty();
         return wide;
     };
-    program_ = to_wide(options.program);
+    program_ = full_path(to_wide(options.program));
+    is_bad = is_bad || program_.empty();
     directory_ = to_wide(options.working_directory);
-    std::replace(program_.begin(), program_.end(), L'/', L'\\');
+    if (is_batch_program(program_)) {
+        return refuse("batch files are not run: their arguments cannot be made safe");
+    }
     std::replace(directory_.begin(), directory_.end(), L'/', L'\\');
     if (options.arguments.empty()) {
         append_argument(line_, program_, true);
@@ -12551,10 +12626,13 @@ PORTHOLE_FN Error SpawnPlan::prepare(const ProcessOptions& options) {
     for (const std::string& variable : options.environment) {
         const std::size_t sign = variable.find('=');
         is_bad = is_bad || sign == 0 || sign == std::string::npos;
-        variables.push_back(to_wide(variable));
+        is_bad = is_bad || variable.find('\0') != std::string::npos;
+        variables.push_back(widen_loosely(variable)); // a client's bytes need not be UTF-8
     }
     if (is_bad) {
-        return refuse("all text is UTF-8 without a zero byte, and each variable is NAME=value");
+        return refuse(
+            "paths and arguments are UTF-8, no text has a zero byte, and each variable is "
+            "NAME=value");
     }
     environment_ = make_environment_block(std::move(variables));
     return {};
@@ -12647,12 +12725,7 @@ inline bool is_file(const std::wstring& path) noexcept {
 
 /// From the root of a disk; empty when it is no file.
 inline std::string complete_path(std::string_view path) {
-    const std::wstring wide = widen(path);
-    const DWORD needed = ::GetFullPathNameW(wide.c_str(), 0, nullptr, nullptr);
-    std::wstring full(needed, L'\0');
-    const DWORD size =
-        needed == 0 ? 0 : ::GetFullPathNameW(wide.c_str(), needed, &full[0], nullptr);
-    full.resize(size < needed ? size : 0);
+    const std::wstring full = full_path(widen(path));
     return is_file(full) ? narrow(full.c_str(), full.size()) : std::string();
 }
 
@@ -12691,14 +12764,44 @@ PORTHOLE_NAMESPACE_END
 // porthole/os/process_posix.inl
 
 // Running processes on POSIX systems: their pipes, and how they end. How they begin is in
-// spawn_posix.inl. Only children of our own are ever waited for, each by its number, so the host's
-// are left alone, and there is no signal handler.
+// spawn_posix.inl. Only children of our own are ever waited for, so the host's are left alone, and
+// there is no signal handler. A host may wait for ours, though, or ignore SIGCHLD: the number is
+// then free for others, so before it is used it is asked whose it is.
 
 #if !defined(_WIN32)
 
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
+
+/// What has become of a child.
+enum class Child : unsigned char {
+    running,
+    ended,
+    taken, ///< somebody has waited for it: its number says nothing any more
+};
+
+/// Looks without taking: by its handle where the kernel knows how to wait for one (Linux 5.4), else
+/// by its number.
+inline Child look_at_child(pid_t id, [[maybe_unused]] const File& exit) noexcept {
+    constexpr int only_look = WEXITED | WNOHANG | WNOWAIT;
+    siginfo_t found{};
+    int answer = -1;
+    errno = EINVAL;
+#if defined(SYS_pidfd_open)
+    if (exit.is_open()) {
+        constexpr auto handle_is_meant = static_cast<idtype_t>(3); // P_PIDFD, which may be missing
+        answer = ::waitid(handle_is_meant, static_cast<id_t>(exit.handle()), &found, only_look);
+    }
+#endif
+    if (answer != 0 && errno == EINVAL) {
+        answer = ::waitid(P_PID, static_cast<id_t>(id), &found, only_look);
+    }
+    if (answer != 0) {
+        return errno == ECHILD ? Child::taken : Child::running;
+    }
+    return found.si_pid != 0 ? Child::ended : Child::running;
+}
 
 struct Process::State {
     State(pid_t its_id, std::shared_ptr<ProcessReaper> its_reaper) noexcept
@@ -12707,6 +12810,8 @@ struct Process::State {
     State& operator=(const State&) = delete;
     ~State();
 
+    Child look() const noexcept { return look_at_child(id, exit); }
+    void signal_group(int number) const noexcept;
     std::optional<ExitStatus> try_reap() noexcept;
 
     pid_t id; ///< 0 when it is reaped: then the number may be another program's
@@ -12720,16 +12825,21 @@ struct Process::State {
     bool has_wide_output = false;
 };
 
-/// Makes room in a pipe that was found full, once: a game asks for it once in a frame, so a pipe of
-/// the usual 64 KiB moves 4 MB/s at most. Not for all pipes from the start, because there is a sum
-/// that one user's pipes may have; where the system refuses, the pipe is as good as before.
-inline void widen_pipe([[maybe_unused]] const File& end, bool& is_wide) noexcept {
-    constexpr int wide = 1024 * 1024; // what Linux gives to anyone
-    static_cast<void>(wide);
+// Room for a pipe that was found full, in bytes: a game asks for it once in a frame, so a pipe of
+// the usual 64 KiB moves 4 MB/s at most. 1 MiB is what Linux gives to anyone. A program's output
+// gets less: it may write all of that in one call, which keeps the pipe locked until it is through,
+// and our read has to wait for it in the middle of a frame (up to 2 ms for 1 MiB, measured).
+inline constexpr int wide_input = 1024 * 1024;
+inline constexpr int wide_output = 512 * 1024;
+
+/// Once for each pipe, and not for all from the start, because there is a sum that one user's pipes
+/// may have; where the system refuses, the pipe is as good as before.
+inline void
+widen_pipe([[maybe_unused]] const File& end, [[maybe_unused]] int bytes, bool& is_wide) noexcept {
     if (!is_wide) {
         is_wide = true;
 #if defined(F_SETPIPE_SZ)
-        static_cast<void>(::fcntl(pipe_descriptor(end), F_SETPIPE_SZ, wide));
+        static_cast<void>(::fcntl(pipe_descriptor(end), F_SETPIPE_SZ, bytes));
 #endif
     }
 }
@@ -12806,10 +12916,10 @@ write_quietly(int descriptor, std::string_view bytes, [[maybe_unused]] bool& has
     if (has_flag) {
         iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
         const long count = ::syscall(SYS_pwritev2, descriptor, &piece, 1ul, here, here, no_signal);
-        if (count >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)) {
+        if (count >= 0 || errno == EPIPE || errno == EINTR || is_would_block(errno)) {
             return static_cast<ssize_t>(count);
         }
-        has_flag = false;
+        has_flag = false; // an older kernel, or a sandbox that knows no such call
     }
 #endif
     return write_masked(descriptor, bytes);
@@ -12817,11 +12927,14 @@ write_quietly(int descriptor, std::string_view bytes, [[maybe_unused]] bool& has
 }
 
 inline File open_exit_handle([[maybe_unused]] pid_t id) noexcept {
+    File opened;
 #if defined(SYS_pidfd_open)
-    return File(::syscall(SYS_pidfd_open, id, 0u)); // close-on-exec by itself
-#else
-    return File();
+    opened = File(::syscall(SYS_pidfd_open, id, 0u)); // close-on-exec by itself
+    if (opened.is_open() && lift_descriptor(opened) != 0) {
+        opened.close();
+    }
 #endif
+    return opened;
 }
 
 PORTHOLE_FN Error Process::start(const ProcessOptions& options, Process& process) {
@@ -12876,7 +12989,11 @@ PORTHOLE_FN Error Process::start(const ProcessOptions& options, Process& process
 }
 
 /// Waits for this child and no other: the rest are the host's.
-inline std::optional<ExitStatus> reap_child(pid_t id) noexcept {
+inline std::optional<ExitStatus> reap_child(pid_t id, const File& exit) noexcept {
+    const Child state = look_at_child(id, exit);
+    if (state != Child::ended) {
+        return state == Child::taken ? std::optional<ExitStatus>(ExitStatus{}) : std::nullopt;
+    }
     int status = 0;
     pid_t answer = 0;
     for (int attempt = 0; attempt < max_interrupts; ++attempt) {
@@ -12899,12 +13016,30 @@ inline std::optional<ExitStatus> reap_child(pid_t id) noexcept {
     return ended;
 }
 
+/// The group of that number is the program's as long as nobody has waited for it, and as long as
+/// one of the group lives: a number in use is given to nobody else. With the handle the kernel
+/// tells (Linux 6.9); without, a group whose leader was taken is left alone, because it may be a
+/// stranger's.
+PORTHOLE_FN void Process::State::signal_group(int number) const noexcept {
+#if defined(SYS_pidfd_send_signal)
+    constexpr unsigned whole_group = 4; // PIDFD_SIGNAL_PROCESS_GROUP
+    if (exit.is_open()
+        && (::syscall(SYS_pidfd_send_signal, pipe_descriptor(exit), number, nullptr, whole_group)
+                == 0
+            || errno == ESRCH)) {
+        return;
+    }
+#endif
+    if (look() != Child::taken) {
+        static_cast<void>(::kill(-id, number));
+    }
+}
+
 PORTHOLE_FN Process::State::~State() {
     if (id > 0) {
-        // The number is still the program's, ended or not, because nobody has waited for it.
-        static_cast<void>(::kill(-id, SIGKILL));
+        signal_group(SIGKILL);
         if (!try_reap() && reaper) {
-            reaper->adopt(id);
+            reaper->adopt(id, std::move(exit));
         }
     }
     if (reaper) {
@@ -12913,7 +13048,7 @@ PORTHOLE_FN Process::State::~State() {
 }
 
 PORTHOLE_FN std::optional<ExitStatus> Process::State::try_reap() noexcept {
-    const auto status = id > 0 ? reap_child(id) : std::nullopt;
+    const auto status = id > 0 ? reap_child(id, exit) : std::nullopt;
     if (status) {
         id = 0;
         exit.close();
@@ -12962,14 +13097,14 @@ PORTHOLE_FN IoResult Process::write_input(std::string_view bytes) noexcept {
             result.status = IoStatus::ok;
             result.bytes = static_cast<std::size_t>(count);
             if (result.bytes < bytes.size()) {
-                widen_pipe(state_->input, state_->has_wide_input);
+                widen_pipe(state_->input, wide_input, state_->has_wide_input);
             }
             return result;
         }
         if (errno != EINTR) {
             const IoResult failed = failed_pipe(errno);
             if (failed.status == IoStatus::would_block) {
-                widen_pipe(state_->input, state_->has_wide_input);
+                widen_pipe(state_->input, wide_input, state_->has_wide_input);
             }
             return failed;
         }
@@ -12981,7 +13116,7 @@ PORTHOLE_FN IoResult Process::read_output(char* into, std::size_t capacity) noex
     constexpr std::size_t much = 32 * 1024; // pages need not be full when the pipe is
     const IoResult result = read_pipe(output_handle(), into, capacity);
     if (result.bytes >= much) {
-        widen_pipe(state_->output, state_->has_wide_output);
+        widen_pipe(state_->output, wide_output, state_->has_wide_output);
     }
     return result;
 }
@@ -13010,13 +13145,7 @@ PORTHOLE_FN void Process::close_error() noexcept {
 
 /// Looks without taking: the number has to stay the program's, so that its group can be killed.
 PORTHOLE_FN bool Process::has_ended() noexcept {
-    if (!is_started()) {
-        return true;
-    }
-    siginfo_t information{};
-    const int answer =
-        ::waitid(P_PID, static_cast<id_t>(state_->id), &information, WEXITED | WNOHANG | WNOWAIT);
-    return answer == 0 ? information.si_pid != 0 : errno == ECHILD;
+    return !is_started() || state_->look() != Child::running;
 }
 
 PORTHOLE_FN std::optional<ExitStatus> Process::try_reap() noexcept {
@@ -13025,49 +13154,50 @@ PORTHOLE_FN std::optional<ExitStatus> Process::try_reap() noexcept {
 
 PORTHOLE_FN void Process::terminate_group() noexcept {
     if (is_started()) {
-        static_cast<void>(::kill(-state_->id, SIGTERM));
+        state_->signal_group(SIGTERM);
     }
 }
 
 PORTHOLE_FN void Process::kill_group() noexcept {
     if (is_started()) {
-        static_cast<void>(::kill(-state_->id, SIGKILL));
+        state_->signal_group(SIGKILL);
     }
 }
 
 PORTHOLE_FN ProcessReaper::~ProcessReaper() {
-    static_cast<void>(collect(ids_.size()));
+    static_cast<void>(collect(orphans_.size()));
 }
 
 PORTHOLE_FN void ProcessReaper::expect() {
     ++expected_;
-    ids_.reserve(ids_.size() + expected_);
+    orphans_.reserve(orphans_.size() + expected_);
 }
 
-PORTHOLE_FN void ProcessReaper::adopt(std::int64_t id) noexcept {
-    ids_.push_back(id);
+PORTHOLE_FN void ProcessReaper::adopt(std::int64_t id, File exit) noexcept {
+    orphans_.push_back({id, std::move(exit)});
 }
 
 PORTHOLE_FN std::size_t ProcessReaper::collect(std::size_t at_most) noexcept {
-    std::size_t looks = at_most < ids_.size() ? at_most : ids_.size();
+    std::size_t looks = at_most < orphans_.size() ? at_most : orphans_.size();
     for (; looks != 0; --looks) {
-        next_ = next_ < ids_.size() ? next_ : 0;
-        if (reap_child(static_cast<pid_t>(ids_[next_]))) {
-            ids_[next_] = ids_.back();
-            ids_.pop_back();
+        next_ = next_ < orphans_.size() ? next_ : 0;
+        const Orphan& orphan = orphans_[next_];
+        if (reap_child(static_cast<pid_t>(orphan.id), orphan.exit)) {
+            std::swap(orphans_[next_], orphans_.back());
+            orphans_.pop_back();
         } else {
             ++next_;
         }
     }
-    return ids_.size();
+    return orphans_.size();
 }
 
 PORTHOLE_FN bool ProcessReaper::finish(Duration at_most) noexcept {
     const auto deadline = std::chrono::steady_clock::now() + at_most;
-    while (collect(ids_.size()) != 0 && std::chrono::steady_clock::now() < deadline) {
+    while (collect(orphans_.size()) != 0 && std::chrono::steady_clock::now() < deadline) {
         static_cast<void>(::poll(nullptr, 0, 1));
     }
-    return ids_.empty();
+    return orphans_.empty();
 }
 
 /// A regular file that this user may run.
@@ -13386,7 +13516,7 @@ PORTHOLE_FN ProcessReaper::~ProcessReaper() = default;
 
 PORTHOLE_FN void ProcessReaper::expect() {}
 
-PORTHOLE_FN void ProcessReaper::adopt(std::int64_t) noexcept {}
+PORTHOLE_FN void ProcessReaper::adopt(std::int64_t, File) noexcept {}
 
 PORTHOLE_FN std::size_t ProcessReaper::collect(std::size_t) noexcept {
     return 0;
@@ -13438,6 +13568,10 @@ PORTHOLE_FN bool ScratchFile::open() {
 }
 
 PORTHOLE_FN bool ScratchFile::append(std::string_view bytes) noexcept {
+    const std::uint64_t most = max_file_bytes();
+    if (size_ > most || bytes.size() > most - size_) {
+        return false;
+    }
     int interrupts = 0;
     while (!bytes.empty()) {
         const ssize_t count =
@@ -17657,9 +17791,11 @@ PORTHOLE_FN CgiFault CgiHeadParser::decide() noexcept {
     if (!has_location_) {
         return CgiFault::none;
     }
-    // A local redirect has no other field; "//name" would be another host's. With a Status, a
-    // cookie or a document of its own, the client is meant to come again.
-    const bool is_path = head_.location[0] == '/' && head_.location.substr(0, 2) != "//";
+    // A local redirect has no other field; "//name" would be another host's, and a fragment is for
+    // the client to find. With a Status, a cookie or a document of its own, it is meant to come
+    // again.
+    const bool is_path = head_.location[0] == '/' && head_.location.substr(0, 2) != "//"
+                         && head_.location.find('#') == std::string_view::npos;
     if (is_path && lines_.size() == 1 && !options_.is_nph) {
         head_.answer = CgiAnswer::local_redirect;
         return CgiFault::none;
@@ -23615,28 +23751,42 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
-PORTHOLE_FN PathVerdict check_raw_path(std::string_view target) noexcept {
-    target = target.substr(0, target.find('?'));
-    for (std::size_t at = target.find('%'); at != std::string_view::npos;
-         at = target.find('%', at + 1)) {
-        const std::string_view code = target.substr(at + 1, 2);
-        if (code == "2f" || code == "2F" || code == "5c" || code == "5C") {
-            return PathVerdict::malformed;
-        }
-    }
-    return PathVerdict::fine;
+/// Controls, and the separator that only some systems know.
+inline bool is_forbidden_in_path(unsigned char byte) noexcept {
+    constexpr unsigned char first_visible = 0x20;
+    constexpr unsigned char del = 0x7f;
+    return byte < first_visible || byte == del || byte == '\\';
 }
 
 inline bool has_forbidden_byte(std::string_view text) noexcept {
-    constexpr unsigned char first_visible = 0x20;
-    constexpr unsigned char del = 0x7f;
     for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < first_visible || byte == del || c == '\\') {
+        if (is_forbidden_in_path(static_cast<unsigned char>(c))) {
             return true;
         }
     }
     return false;
+}
+
+PORTHOLE_FN PathVerdict check_raw_path(std::string_view target) noexcept {
+    constexpr int digit_values = 16;
+    target = target.substr(0, target.find('?'));
+    if (has_forbidden_byte(target)) {
+        return PathVerdict::malformed;
+    }
+    for (std::size_t at = target.find('%'); at != std::string_view::npos;
+         at = target.find('%', at + 1)) {
+        const std::string_view code = target.substr(at + 1, 2);
+        const int high = code.size() == 2 ? ascii::hex_value(code[0]) : -1;
+        const int low = code.size() == 2 ? ascii::hex_value(code[1]) : -1;
+        if (high < 0 || low < 0) {
+            continue; // a request with such a target is refused elsewhere
+        }
+        const auto byte = static_cast<unsigned char>(high * digit_values + low);
+        if (byte == '/' || is_forbidden_in_path(byte)) {
+            return PathVerdict::malformed;
+        }
+    }
+    return PathVerdict::fine;
 }
 
 PORTHOLE_FN PathVerdict check_path(std::string_view path, const PathRules& rules) noexcept {
@@ -28493,7 +28643,8 @@ PORTHOLE_FN void FilesMount::handle(const Request& request, Response& response) 
     }
     const std::string_view path = request.mount_path();
     if (check_raw_path(request.target()) != PathVerdict::fine) {
-        response.fail(400, "A path must not have an encoded slash or backslash.");
+        response.fail(
+            400, "A path must not have encoded slashes, backslashes or control characters.");
         return;
     }
     switch (path.empty() ? PathVerdict::fine : check_path(path, rules_)) {
@@ -29244,11 +29395,14 @@ namespace detail {
 /// Gathers "NAME=value", later ones in place of earlier ones.
 class CgiVariableList {
 public:
+    /// On Windows names are the same in any case.
+    explicit CgiVariableList(bool ignores_case) noexcept : ignores_case_(ignores_case) {}
+
     void set(std::string_view name, std::string_view value) {
         std::string line(name);
         line.append("=").append(value.substr(0, value.find('\0')));
         for (std::string& old : lines) {
-            if (old.compare(0, name.size() + 1, line, 0, name.size() + 1) == 0) {
+            if (is_same(std::string_view(old).substr(0, old.find('=')), name)) {
                 old = std::move(line);
                 return;
             }
@@ -29262,6 +29416,13 @@ public:
     }
 
     std::vector<std::string> lines;
+
+private:
+    bool is_same(std::string_view a, std::string_view b) const noexcept {
+        return ignores_case_ ? ascii::equals_ignoring_case(a, b) : a == b;
+    }
+
+    bool ignores_case_;
 };
 
 inline bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
@@ -29348,7 +29509,13 @@ inline void add_paths(const Request& request, const CgiContext& context, CgiVari
     list.set_if("SCRIPT_FILENAME", context.script_filename);
     list.set_if("DOCUMENT_ROOT", context.document_root);
     if (!context.path_info.empty() && !context.document_root.empty()) {
+        const auto is_separator = [&context](char c) {
+            return c == '/' || (c == '\\' && context.has_windows_paths);
+        };
         std::string translated(context.document_root);
+        while (!translated.empty() && is_separator(translated.back())) {
+            translated.pop_back(); // path_info begins with one
+        }
         std::string below(context.path_info);
         for (char& c : below) {
             c = c == '/' && context.has_windows_paths ? '\\' : c;
@@ -29360,9 +29527,11 @@ inline void add_paths(const Request& request, const CgiContext& context, CgiVari
     const std::size_t scheme_end = target.find("://");
     if (!target.empty() && target[0] != '/' && scheme_end != std::string_view::npos) {
         const std::size_t begin = target.find_first_of("/?", scheme_end + 3);
-        target = begin == std::string_view::npos ? std::string_view("/") : target.substr(begin);
+        target = begin == std::string_view::npos ? std::string_view() : target.substr(begin);
     }
-    list.set("REQUEST_URI", target);
+    // RFC 9110 section 4.2.3: an empty path is the same as "/".
+    const bool has_path = !target.empty() && target[0] != '?';
+    list.set("REQUEST_URI", has_path ? std::string(target) : "/" + std::string(target));
     list.set("QUERY_STRING", request.query_string());
 }
 
@@ -29393,7 +29562,7 @@ inline void add_fields(const Request& request, bool passes_authorization, CgiVar
 
 PORTHOLE_FN std::vector<std::string>
 build_cgi_environment(const Request& request, const CgiContext& context) {
-    CgiVariableList list;
+    CgiVariableList list(context.has_windows_paths);
     list.set("GATEWAY_INTERFACE", "CGI/1.1");
     list.set("SERVER_PROTOCOL", request.http_version());
     list.set("SERVER_SOFTWARE", context.software.empty() ? "porthole" : context.software);
@@ -29431,28 +29600,41 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
+/// What shows nothing by itself and changes how the rest is shown.
+inline bool is_control_character(std::string_view character) noexcept {
+    constexpr char first_visible = 0x20;
+    constexpr char del = 0x7f;
+    if (character.size() == 1) {
+        return character[0] < first_visible || character[0] == del;
+    }
+    const auto is_within = [character](std::string_view first, std::string_view last) {
+        return character.size() == first.size() && character >= first && character <= last;
+    };
+    return is_within("\xc2\x80", "\xc2\x9f")             // C1
+           || is_within("\xe2\x80\xa8", "\xe2\x80\xae")  // separators, embeddings, overrides
+           || is_within("\xe2\x81\xa6", "\xe2\x81\xa9"); // isolates
+}
+
 PORTHOLE_FN void escape_for_log(std::string_view text, std::string& into) {
     constexpr char digits[] = "0123456789abcdef";
-    constexpr unsigned char first_visible = 0x20;
-    constexpr unsigned char del = 0x7f;
-    constexpr unsigned char c1_lead = 0xc2; // 0x80 to 0x9f in UTF-8
-    constexpr unsigned char c1_last = 0x9f;
     constexpr unsigned half_byte = 4;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto byte = static_cast<unsigned char>(text[i]);
-        const bool is_c1 = byte == c1_lead && i + 1 < text.size()
-                           && static_cast<unsigned char>(text[i + 1]) > del
-                           && static_cast<unsigned char>(text[i + 1]) <= c1_last;
-        if (text[i] == '\\') {
+    while (!text.empty()) {
+        const std::size_t whole = first_character_size(text);
+        const std::string_view character = text.substr(0, whole == 0 ? 1 : whole);
+        text.remove_prefix(character.size());
+        if (character == "\\") {
             into += "\\\\";
-        } else if (text[i] == '\t') {
+        } else if (character == "\t") {
             into += "\\t";
-        } else if (byte < first_visible || byte == del || is_c1) {
-            into += "\\x";
-            into += digits[byte >> half_byte];
-            into += digits[byte & 0xfu];
+        } else if (whole != 0 && !is_control_character(character)) {
+            into += character;
         } else {
-            into += text[i];
+            for (const char c : character) {
+                const auto byte = static_cast<unsigned char>(c);
+                into += "\\x";
+                into += digits[byte >> half_byte];
+                into += digits[byte & 0xfu];
+            }
         }
     }
 }
@@ -29818,6 +30000,12 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
+/// RFC 9110 section 15.3.6: 205 has none either, though its framing may say so.
+inline bool may_have_content(int status) noexcept {
+    constexpr int reset_content = 205;
+    return status_has_content(status) && status != reset_content;
+}
+
 PORTHOLE_FN CgiAnswering::State CgiAnswering::look(bool has_ended, const CgiTask& task) {
     using Parsed = CgiHeadParser::State;
     if (state_ == State::head) {
@@ -29839,7 +30027,7 @@ PORTHOLE_FN CgiAnswering::State CgiAnswering::look(bool has_ended, const CgiTask
     const bool has_content = !rest_.empty();
     if (state_ == State::peek
         && (is_typed || has_content || has_ended || is_head_wanted_
-            || head.answer == CgiAnswer::local_redirect || !status_has_content(head.status))) {
+            || head.answer == CgiAnswer::local_redirect || !may_have_content(head.status))) {
         state_ = send_head(is_typed || has_content);
     }
     return state_;
@@ -29858,7 +30046,7 @@ PORTHOLE_FN CgiAnswering::State CgiAnswering::send_head(bool has_content) {
     if (!head.location.empty()) {
         reply_.header("Location", head.location);
     }
-    if (has_content && status_has_content(head.status)) {
+    if (has_content && may_have_content(head.status)) {
         return State::content;
     }
     if (!head.content_type.empty()) {
@@ -30065,6 +30253,7 @@ PORTHOLE_FN BodySource::State CgiRun::after_output() {
         return BodySource::State::end;
     }
     if (has_exited_ || process_.has_ended()) {
+        exit_watch_.stop();
         take_status();
     }
     if (status_ && status_->kind == ExitStatus::Kind::signalled) {
@@ -30120,8 +30309,6 @@ PORTHOLE_FN void CgiRun::read_errors(int at_most) {
 PORTHOLE_NAMESPACE_END
 
 // porthole/ext/cgi_run.inl
-
-#include <cerrno>
 
 PORTHOLE_NAMESPACE_BEGIN
 
@@ -30264,17 +30451,18 @@ PORTHOLE_FN void CgiRun::start() {
     }
 }
 
+inline int status_of_start(ErrorCode code) noexcept {
+    switch (code) {
+    case ErrorCode::too_many_files:
+    case ErrorCode::exhausted: return 503;
+    case ErrorCode::permission_denied: return 403;
+    case ErrorCode::too_long: return 431; // it is the fields that become an environment
+    default: return 500;
+    }
+}
+
 PORTHOLE_FN void CgiRun::refuse_start(const Error& error) {
-    constexpr int forbidden = 403;
-    constexpr int server_error = 500;
-    constexpr int unavailable = 503;
-    const int code = error.system_code();
-    const bool is_shortage = error.code() == ErrorCode::too_many_files || code == EAGAIN
-                             || code == ENOMEM || code == ENFILE || code == EMFILE;
-    const int status = is_shortage                                    ? unavailable
-                       : error.code() == ErrorCode::permission_denied ? forbidden
-                                                                      : server_error;
-    give_up(status, error.message());
+    give_up(status_of_start(error.code()), error.message());
 }
 
 PORTHOLE_FN void CgiRun::watch_pipe(
@@ -30383,6 +30571,7 @@ PORTHOLE_FN void CgiRun::finish() {
         return;
     }
     read_errors(last_reads);
+    exit_watch_.stop(); // before its handle is closed, whose number a log sink may then get
     take_status();
     if (!status_) {
         return; // not yet, after all: the beat asks again
@@ -30530,6 +30719,17 @@ inline Error missing_program(std::string_view name, std::string_view advice) {
     return Error(ErrorCode::not_found, "mount", name, advice);
 }
 
+/// One that cannot be listed may well be entered.
+inline Error check_working_directory(const std::string& path) {
+    File file;
+    FileInfo info;
+    const OpenResult result = path.empty() ? OpenResult::denied : open_path(path, file, info);
+    const bool is_missing = result == OpenResult::not_found || result == OpenResult::too_long
+                            || (result == OpenResult::ok && !info.is_directory);
+    return is_missing ? missing_program(path, "it is no directory for programs to be started in")
+                      : Error();
+}
+
 /// Batch files are read by a shell that takes arguments apart by rules of its own, so nobody can
 /// quote for it (CVE-2024-24576).
 inline bool is_batch_file(std::string_view name) noexcept {
@@ -30570,6 +30770,9 @@ PORTHOLE_FN Error CgiMount::attach(Server& server) {
             return error;
         }
         document_root_ = root_.native_path({});
+    }
+    if (Error error = check_working_directory(settings.working_directory)) {
+        return error;
     }
     if (!settings.document_root.empty()) {
         document_root_ = settings.document_root;
@@ -30622,66 +30825,84 @@ PORTHOLE_FN bool CgiMount::is_script(const std::string& name, const FileInfo& in
                || ascii::equals_ignoring_case(extension, "com"));
 }
 
+/// The answer for what cannot be run.
+inline CgiTarget refused_target(OpenResult result) {
+    CgiTarget target;
+    switch (result) {
+    case OpenResult::ok:
+    case OpenResult::denied:
+        target.status = 403;
+        target.sentence = "This file cannot be run.";
+        target.why = "it cannot be run (chmod +x); the answer is 403";
+        break;
+    case OpenResult::exhausted:
+        target.status = 503;
+        target.sentence = "The server has no file descriptor left.";
+        target.why = "no descriptor is left to look for it; the answer is 503";
+        break;
+    case OpenResult::not_found:
+    case OpenResult::too_long:
+        target.status = 404;
+        target.sentence = "No program answers at this path.";
+        break;
+    }
+    return target;
+}
+
 /// A directory stands for the first of its index scripts that is there.
 PORTHOLE_FN CgiTarget
 CgiMount::find_index(std::string_view path, const std::string& directory) const {
-    CgiTarget target;
     for (const std::string& index : gate_->settings().index) {
         const std::string name = directory.empty() ? index : directory + "/" + index;
         File file;
         FileInfo info;
-        if (root_.open_beneath(name, file, info) == OpenResult::ok && is_script(name, info)) {
+        const OpenResult result = root_.open_beneath(name, file, info);
+        const bool is_there = result != OpenResult::not_found && result != OpenResult::too_long;
+        if (is_there && !info.is_directory) {
+            const bool is_fit = result == OpenResult::ok && is_script(name, info);
+            CgiTarget target = is_fit ? CgiTarget{} : refused_target(result);
             target.script = name;
             target.index = index;
             target.needs_slash = path.empty() || path.back() != '/';
             return target;
         }
     }
-    target.status = 404;
-    target.sentence = "No program answers at this path.";
-    return target;
+    return refused_target(OpenResult::not_found);
 }
 
 /// The script is the longest beginning of the path that is a file (RFC 3875 section 4.1.5): parts
 /// are added as long as they are directories. Nothing is looked at behind the first file.
 PORTHOLE_FN CgiTarget CgiMount::find_script(std::string_view path) const {
-    CgiTarget target;
-    target.status = 404;
-    target.sentence = "No program answers at this path.";
     std::string name;
     std::size_t end = 0;
     while (end < path.size() && path[end] == '/' && end + 1 < path.size()) {
         const std::size_t next = path.find('/', end + 1);
         end = next == std::string_view::npos ? path.size() : next;
         if (check_path(path.substr(0, end), rules_) != PathVerdict::fine) {
-            return target; // a dotfile, an empty part, a control character
+            // a dotfile, an empty part, a control character
+            return refused_target(OpenResult::not_found);
         }
         name = path.substr(1, end - 1);
         File file;
         FileInfo info;
         const OpenResult result = root_.open_beneath(name, file, info);
-        if (result == OpenResult::denied || (result == OpenResult::ok && !info.is_directory)) {
+        if (result != OpenResult::ok || !info.is_directory) {
+            const bool is_fit = result == OpenResult::ok && is_script(name, info);
+            CgiTarget target = is_fit ? CgiTarget{} : refused_target(result);
             target.script = name;
             target.path_info = path.substr(end);
-            target.status = result == OpenResult::ok && is_script(name, info) ? 0 : 403;
-            target.sentence = "This file cannot be run.";
-            target.why = target.status == 0 ? "" : "it cannot be run (chmod +x); the answer is 403";
-            return target;
-        }
-        if (result == OpenResult::exhausted) {
-            target.status = 503;
-            target.sentence = "The server has no file descriptor left.";
-            target.why = "no descriptor is left to look for it; the answer is 503";
-        }
-        if (result != OpenResult::ok) {
             return target;
         }
     }
     return find_index(path, name);
 }
 
+inline std::size_t last_slash(const std::string& path) noexcept {
+    return path.find_last_of(has_windows_files() ? "/\\" : "/");
+}
+
 inline std::string directory_of(const std::string& path) {
-    const std::size_t end = path.find_last_of(has_windows_files() ? "/\\" : "/");
+    const std::size_t end = last_slash(path);
     return end == std::string::npos ? std::string() : path.substr(0, end == 0 ? 1 : end);
 }
 
@@ -30748,7 +30969,8 @@ PORTHOLE_FN bool CgiMount::make_order(const Request& request, Response& response
         return false;
     }
     if (check_raw_path(request.target()) != PathVerdict::fine) {
-        response.fail(400, "A path must not have an encoded slash or backslash.");
+        response.fail(
+            400, "A path must not have encoded slashes, backslashes or control characters.");
         return false;
     }
     const std::string_view path = request.mount_path();
@@ -30758,7 +30980,7 @@ PORTHOLE_FN bool CgiMount::make_order(const Request& request, Response& response
     } else {
         target.path_info = path;
     }
-    order.name = program_.empty() ? target.script : program_.substr(program_.rfind('/') + 1);
+    order.name = program_.empty() ? target.script : program_.substr(last_slash(program_) + 1);
     order.peer = request.peer();
     if (target.status != 0) {
         response.fail(target.status, target.sentence);
@@ -30774,6 +30996,12 @@ PORTHOLE_FN bool CgiMount::make_order(const Request& request, Response& response
         response.header("Cache-Control", "no-cache");
         return false;
     }
+    if (!gate_->has_room()) {
+        response.fail(
+            503, "Too many requests wait for their turn (CgiOptions::max_waiting).",
+            std::chrono::seconds(1));
+        return false;
+    }
     plan_process(target.script, order.process);
     order.process.environment = make_environment(
         request, target, program_.empty() ? root_.native_path(target.script) : program_);
@@ -30781,12 +31009,6 @@ PORTHOLE_FN bool CgiMount::make_order(const Request& request, Response& response
     constexpr std::string_view nph = "nph-";
     const std::string_view file = std::string_view(order.name).substr(order.name.rfind('/') + 1);
     order.is_nph = file.substr(0, nph.size()) == nph;
-    if (!gate_->has_room()) {
-        response.fail(
-            503, "Too many requests wait for their turn (CgiOptions::max_waiting).",
-            std::chrono::seconds(1));
-        return false;
-    }
     return true;
 }
 
@@ -31181,8 +31403,6 @@ PORTHOLE_NAMESPACE_END
 
 // porthole/ext/fastcgi_request.inl
 
-#include <cerrno>
-
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
@@ -31392,9 +31612,9 @@ PORTHOLE_FN void FastCgiRequest::fail_connecting() {
     constexpr int unavailable = 503;
     constexpr int timeout = 504;
     const Error& error = connector_.error();
-    // A unix socket whose queue is full says EAGAIN instead of waiting.
-    const bool is_shortage = error.code() == ErrorCode::too_many_files
-                             || (error.system_code() != 0 && error.system_code() == EAGAIN);
+    // A unix socket whose queue is full says so instead of waiting.
+    const bool is_shortage =
+        error.code() == ErrorCode::too_many_files || error.code() == ErrorCode::exhausted;
     const int status = error.code() == ErrorCode::timed_out ? timeout
                        : is_shortage                        ? unavailable
                                                             : bad_gateway;
@@ -31671,7 +31891,8 @@ FastCgiMount::make_order(const Request& request, Response& response, FastCgiOrde
         return false;
     }
     if (check_raw_path(request.target()) != PathVerdict::fine) {
-        response.fail(400, "A path must not have an encoded slash or backslash.");
+        response.fail(
+            400, "A path must not have encoded slashes, backslashes or control characters.");
         return false;
     }
     CgiContext context;
@@ -31698,6 +31919,12 @@ FastCgiMount::make_order(const Request& request, Response& response, FastCgiOrde
         script_filename = settings.document_root;
         script_filename.append(path.substr(0, end)).append(context.index);
     }
+    if (!gate_->has_room()) {
+        response.fail(
+            503, "Too many requests wait for their turn (FastCgiOptions::max_waiting).",
+            std::chrono::seconds(1));
+        return false;
+    }
     context.script_filename = script_filename;
     context.document_root = settings.document_root;
     context.software = gate_->server()->options().server_name;
@@ -31712,12 +31939,6 @@ FastCgiMount::make_order(const Request& request, Response& response, FastCgiOrde
     order.peer = request.peer();
     order.is_head = request.method() == Method::head;
     order.is_repeatable = is_idempotent(request.method());
-    if (!gate_->has_room()) {
-        response.fail(
-            503, "Too many requests wait for their turn (FastCgiOptions::max_waiting).",
-            std::chrono::seconds(1));
-        return false;
-    }
     return true;
 }
 

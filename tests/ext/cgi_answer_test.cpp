@@ -62,6 +62,7 @@ TEST_CASE("cgi answer: without a type it waits to see whether there is content (
 TEST_CASE("cgi answer: what can have no content waits for none") {
     CHECK(Answering().say("Status: 204\n\n") == State::whole);
     CHECK(Answering().say("Status: 304\nContent-Type: text/plain\n\n") == State::whole);
+    CHECK(Answering().say("Status: 205\nContent-Type: text/plain\n\nx") == State::whole);
     CHECK(Answering().say("Location: /elsewhere\n\n") == State::whole);
     CHECK(Answering(true).say("Status: 200\n\n") == State::whole);
 }

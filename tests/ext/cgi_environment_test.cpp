@@ -149,11 +149,20 @@ TEST_CASE("cgi environment: paths (RFC 3875 4.1.5, 4.1.6, 4.1.13)") {
     context.has_windows_paths = true;
     context.document_root = "C:\\www";
     CHECK(Environment(get("/cgi/x.cgi/a%20b"), context)["PATH_TRANSLATED"] == "C:\\www\\a b");
+    context.document_root = "C:\\";
+    CHECK(Environment(get("/cgi/x.cgi/a%20b"), context)["PATH_TRANSLATED"] == "C:\\a b");
+    context.has_windows_paths = false;
+    context.document_root = "/";
+    CHECK(Environment(get("/cgi/x.cgi/a%20b"), context)["PATH_TRANSLATED"] == "/a b");
+    context.document_root = "/srv/www/";
+    CHECK(Environment(get("/cgi/x.cgi/a%20b"), context)["PATH_TRANSLATED"] == "/srv/www/a b");
     const Environment plain(get("http://localhost/x.cgi?y"));
     CHECK(plain["REQUEST_URI"] == "/x.cgi?y");
     CHECK(plain["PATH_INFO"].empty());
     CHECK(plain["PATH_TRANSLATED"] == "(none)");
     CHECK(plain["QUERY_STRING"] == "y");
+    CHECK(Environment(get("http://localhost"))["REQUEST_URI"] == "/");
+    CHECK(Environment(get("http://localhost?y"))["REQUEST_URI"] == "/?y");
     CHECK(Environment(get("/"))["QUERY_STRING"].empty());
 }
 
@@ -181,4 +190,18 @@ TEST_CASE("cgi environment: what the program adds beats the rest, and no name co
     }
     std::sort(names.begin(), names.end());
     CHECK(std::adjacent_find(names.begin(), names.end()) == names.end());
+}
+
+TEST_CASE("cgi environment: on Windows a name is the same in any case") {
+    const CgiVariables extra{{"PATH", "inherited"}, {"Path", "own"}, {"Pat", "other"}};
+    CgiContext context;
+    context.extra = &extra;
+    const Environment posix(get("/"), context);
+    CHECK(posix["PATH"] == "inherited");
+    CHECK(posix["Path"] == "own");
+    context.has_windows_paths = true;
+    const Environment windows(get("/"), context);
+    CHECK(windows["PATH"] == "(none)");
+    CHECK(windows["Path"] == "own");
+    CHECK(windows["Pat"] == "other");
 }

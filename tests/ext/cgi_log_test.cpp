@@ -35,13 +35,24 @@ TEST_CASE("cgi log: what could act on a terminal is written out") {
     CHECK(escaped(std::string_view("a\0b", 3)) == "a\\x00b");
     CHECK(escaped("\r\t\x7f\\") == "\\x0d\\t\\x7f\\\\");
     CHECK(escaped("gr\xc3\xbc\xc3\x9f") == "gr\xc3\xbc\xc3\x9f");
-    CHECK(
-        escaped("\xc2\x9b"
-                "31m")
-        == "\\xc2\x9b"
-           "31m"); // CSI in UTF-8: its lead byte is gone
+    // CSI in UTF-8, and as a byte of its own, which a terminal of eight bits obeys.
+    CHECK(escaped("\xc2\x9b" + std::string("31m")) == "\\xc2\\x9b31m");
+    CHECK(escaped("\x9b" + std::string("31m")) == "\\x9b31m");
     CHECK(escaped("\xc2\xa0") == "\xc2\xa0");
-    CHECK(escaped("\xc2") == "\xc2");
+    CHECK(escaped("\xe2\x82\xac\xf0\x9f\x99\x82") == "\xe2\x82\xac\xf0\x9f\x99\x82");
+}
+
+TEST_CASE("cgi log: what is not UTF-8 is written out, so that the log is") {
+    CHECK(escaped("\xc2") == "\\xc2");
+    CHECK(escaped("\xc2" + std::string("a")) == "\\xc2a");
+    CHECK(escaped("gr\xfc\xdf") == "gr\\xfc\\xdf");      // Latin-1
+    CHECK(escaped("\xc0\xaf") == "\\xc0\\xaf");          // overlong
+    CHECK(escaped("\xed\xa0\x80") == "\\xed\\xa0\\x80"); // a surrogate
+    CHECK(escaped("\xe2\x82" + std::string("\xc3\xbc")) == "\\xe2\\x82\xc3\xbc");
+    CHECK(escaped("\xe2\x80\xae" + std::string("x")) == "\\xe2\\x80\\xaex"); // right to left
+    CHECK(escaped("\xe2\x80\xa8") == "\\xe2\\x80\\xa8");                     // a line's end
+    CHECK(escaped("\xe2\x81\xa6") == "\\xe2\\x81\\xa6");
+    CHECK(escaped("\xe2\x80\xa6") == "\xe2\x80\xa6"); // an ellipsis
 }
 
 TEST_CASE("cgi log: lines are lines however the bytes come") {

@@ -3,8 +3,10 @@
 // Which file a path runs, what is never run, and what the program finds around it.
 
 #include "support/cgi_fixture.hpp"
+#include "support/descriptors.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 using namespace porthole;
 using porthole_test::CgiFixture;
@@ -82,7 +84,12 @@ TEST_CASE("cgi mount: what is not there, hidden, or outside is never run") {
         {"/cgi-bin/%2e%2e/outside/evil.run", 404},
         {"/cgi-bin/..%2foutside/evil.run", 400},
         {"/cgi-bin/..%5coutside/evil.run", 400},
+        {"/cgi-bin/..\\outside/evil.run", 400},
+        {"/cgi-bin/ok.run/..\\..\\outside", 400}, // PATH_TRANSLATED would lead out of the root
         {"/cgi-bin/ok.run%00.txt", 400},
+        {"/cgi-bin/ok%0a.run", 400},
+        {"/cgi-bin/ok.run/a%0d%0aX:b", 400}, // a program may well print its PATH_INFO in a field
+        {"/cgi-bin/ok.run?a%0d%0ab", 200},
         {"/cgi-bin//ok.run", 404},
         {"/cgi-bin/plain.txt", 403},
         {"/cgi-bin/empty", 404},
@@ -136,6 +143,43 @@ TEST_CASE("cgi mount: a directory is answered by its index script, behind its sl
     CHECK(answer.header("Location") == "/cgi-bin/dir/?q=1");
 }
 
+TEST_CASE("cgi mount: the first index script that is there has to be one") {
+    CgiFixture f;
+    f.place.write("root/dir/index.cgi", "SECRET");
+    f.place.make_directory("root/other/index.cgi");
+    f.script("dir/index.run", {"print", with_type("second")});
+    f.script("other/index.run", {"print", with_type("second")});
+    f.mount(CgiOptions{}.index({"index.cgi", "index.run"}));
+    CHECK(f.get("/cgi-bin/dir/").status == 403);
+    CHECK(f.has_logged("dir/index.cgi: it cannot be run (chmod +x); the answer is 403"));
+    CHECK(f.get("/cgi-bin/other/").body == "second");
+}
+
+#if defined(__linux__)
+
+TEST_CASE("cgi mount: without descriptors scripts and index scripts are 503, not missing") {
+    CgiFixture f;
+    f.script("dir/index.run", {"print", with_type("ok")});
+    f.mount(CgiOptions{}.index({"index.run"}));
+    for (const std::string_view target : {"/cgi-bin/dir/index.run", "/cgi-bin/dir/", "/cgi-bin/"}) {
+        CAPTURE(target);
+        testing::Client client(f.server);
+        // The sanitizers ask for each kind of object once, and need descriptors for that.
+        CHECK(client.get("/cgi-bin/none/").status == 404);
+        f.lines.clear();
+        int status = 0;
+        {
+            const porthole_test::NoDescriptors none;
+            status = client.get(target).status;
+        }
+        CHECK(status == 503);
+        CHECK(f.has_logged("no descriptor is left"));
+    }
+    CHECK(f.get("/cgi-bin/dir/").body == "ok");
+}
+
+#endif
+
 TEST_CASE("cgi mount: the environment is the allow-list and nothing else") {
     CgiFixture f;
     f.script("env.run", environment_page);
@@ -153,6 +197,7 @@ TEST_CASE("cgi mount: the environment is the allow-list and nothing else") {
                                    {"Accept", "text/plain"},
                                    {"Connection", "close"},
                                    {"TE", "trailers"},
+                                   {"X-Bytes", "a\xff"},
                                    {"X-Word", "gr\xc3\xbc\xc3\x9f"}})
                                  .body;
     std::vector<std::string> names;
@@ -181,6 +226,7 @@ TEST_CASE("cgi mount: the environment is the allow-list and nothing else") {
         "HTTP_HOST",
         "HTTP_ACCEPT",
         "HTTP_COOKIE",
+        "HTTP_X_BYTES",
         "HTTP_X_WORD",
         "PATH",
         "OWN",
@@ -205,10 +251,30 @@ TEST_CASE("cgi mount: the environment is the allow-list and nothing else") {
     CHECK(value_of(page, "HTTP_COOKIE") == "a=1; b=2");
     CHECK(value_of(page, "HTTP_ACCEPT") == "text/html, text/plain");
     CHECK(value_of(page, "HTTP_X_WORD") == "gr\xc3\xbc\xc3\x9f");
+    CHECK(value_of(page, "HTTP_X_BYTES").substr(0, 1) == "a"); // no text on Windows
     CHECK(value_of(page, "SERVER_PORT") == "81");
     CHECK(value_of(page, "OWN") == "value");
     CHECK(value_of(page, "SERVER_SOFTWARE") == "mine");
     CHECK(value_of(page, "CONTENT_LENGTH") == "(none)");
+}
+
+TEST_CASE("cgi mount: what the options let through to a program, and where it is started") {
+    CgiFixture f;
+    f.place.make_directory("elsewhere");
+    f.script("env.run", environment_page);
+    f.script("where.run", {"print", with_type(""), "directory"});
+    f.mount(CgiOptions{}
+                .inherit("HOME")
+                .inherit("PORTHOLE_TEST_NO_SUCH_VARIABLE")
+                .authorization()
+                .working_directory(f.place.path("elsewhere")));
+    const std::string page =
+        f.request("GET", "/cgi-bin/env.run", {{"Authorization", "Bearer secret"}}).body;
+    const char* const home = std::getenv("HOME");
+    CHECK(value_of(page, "HOME") == (home == nullptr ? "(none)" : home));
+    CHECK(value_of(page, "PORTHOLE_TEST_NO_SUCH_VARIABLE") == "(none)");
+    CHECK(value_of(page, "HTTP_AUTHORIZATION") == "Bearer secret");
+    CHECK(f.get("/cgi-bin/where.run").body.find("elsewhere") != std::string::npos);
 }
 
 TEST_CASE("cgi mount: one program for all below a path") {
@@ -219,6 +285,9 @@ TEST_CASE("cgi mount: one program for all below a path") {
     CHECK(f.get("/one/any/path").status == 502);
     CHECK(f.has_logged("child"));
     CHECK(f.has_logged("it ended without printing anything"));
+    for (const std::string& line : f.lines) {
+        CHECK(line.find_first_of("/\\") == std::string::npos); // its name, not its path
+    }
 }
 
 #if !defined(_WIN32)

@@ -200,18 +200,6 @@ TEST_CASE("cgi run: an answer that stalls is broken off, not ended") {
     CHECK(f.has_logged("the answer is broken off"));
 }
 
-TEST_CASE("cgi run: a program that goes on without its output has ended its answer") {
-    ManualClock clock;
-    CgiFixture f(porthole_test::options(clock));
-    f.script("go_on.run", {"print", with_type("some"), "close-output", "hang"});
-    f.mount();
-    SocketClient client("127.0.0.1", f.server.port());
-    client.send(porthole_test::simple_get("/cgi-bin/go_on.run"));
-    testing::Answer answer;
-    CHECK(f.until(clock, {&client}, [&] { return client.take_answer(answer); }));
-    CHECK(answer.body == "some");
-}
-
 TEST_CASE("cgi run: a program that is busy for too long is ended, too") {
     ManualClock clock;
     CgiFixture f(porthole_test::options(clock));
@@ -227,6 +215,19 @@ TEST_CASE("cgi run: a program that is busy for too long is ended, too") {
 }
 
 #if !defined(_WIN32)
+
+// Not under wine, which starts a console host that holds the pipe open.
+TEST_CASE("cgi run: a program that goes on without its output has ended its answer") {
+    ManualClock clock;
+    CgiFixture f(porthole_test::options(clock));
+    f.script("go_on.run", {"print", with_type("some"), "close-output", "hang"});
+    f.mount();
+    SocketClient client("127.0.0.1", f.server.port());
+    client.send(porthole_test::simple_get("/cgi-bin/go_on.run"));
+    testing::Answer answer;
+    CHECK(f.until(clock, {&client}, [&] { return client.take_answer(answer); }));
+    CHECK(answer.body == "some");
+}
 
 TEST_CASE("cgi run: a program that crashes behind its last byte has not ended its answer") {
     for (const bool crashes : {false, true}) {

@@ -248,4 +248,12 @@ TEST_CASE("cgi: mount() says what is missing") {
     CHECK(error.message().find("no-such-thing") != std::string::npos);
     error = server.mount("/c", cgi_program("no-such-program"));
     CHECK(error.code() == ErrorCode::not_found);
+    place.write("file", "");
+    for (const char* name : {"missing", "file"}) {
+        const std::string directory = place.path(name);
+        error = server.mount("/d", cgi(place.path(), CgiOptions{}.working_directory(directory)));
+        CHECK(error.message().find(directory) != std::string::npos);
+    }
+    const std::string fine = place.path();
+    CHECK_FALSE(server.mount("/e", cgi(place.path(), CgiOptions{}.working_directory(fine))));
 }

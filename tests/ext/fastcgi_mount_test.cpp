@@ -94,6 +94,22 @@ TEST_CASE("fastcgi mount: one script for all paths, by a variable") {
     CHECK(seen["PATH_INFO"] == "/any/path");
 }
 
+TEST_CASE("fastcgi mount: other extensions, and the client's Authorization, by option") {
+    FastCgiFixture f;
+    f.mount(FastCgiOptions{}.document_root("/srv").extensions({".fcgi"}).authorization());
+    std::map<std::string, std::string> seen;
+    f.responder.serve = [&seen](Responder::Peer& peer) {
+        if (peer.has_content_end) {
+            seen = peer.variables;
+            peer.answer("Content-Type: text/plain\n\nx");
+        }
+    };
+    CHECK(f.request("GET", "/app/a.fcgi/b", {{"Authorization", "Basic YTpi"}}).status == 200);
+    CHECK(seen["SCRIPT_FILENAME"] == "/srv/a.fcgi");
+    CHECK(seen["HTTP_AUTHORIZATION"] == "Basic YTpi");
+    CHECK(f.request("GET", "/app/a.php").status == 404);
+}
+
 TEST_CASE("fastcgi mount: an address that is none is an error of mount()") {
     Server server(porthole_test::options());
     for (const char* address :

@@ -63,14 +63,16 @@ TEST_CASE("files_path: the longest path") {
     CHECK(check_path("/" + std::string(max_file_path, 'a'), rules) == PathVerdict::malformed);
 }
 
-TEST_CASE("files_path: no encoded slash or backslash in the path, any in the query") {
+TEST_CASE("files_path: no encoded slash, backslash or control in the path, any in the query") {
     for (const char* bad :
-         {"/a%2fb", "/a%2Fb", "/%5c", "/%5C", "/%2f", "/a%20%2f", "http://localhost/a%2fb"}) {
+         {"/a%2fb", "/a%2Fb", "/%5c", "/%5C", "/%2f", "/a%20%2f", "/%00", "/a%0ab", "/%0D", "/%1f",
+          "/%7F", "http://localhost/a%2fb", "/\\", "/a\\b"}) {
         CAPTURE(bad);
         CHECK(check_raw_path(bad) == PathVerdict::malformed);
     }
     for (const char* good :
-         {"/", "/a%20b", "/a%252fb", "/a?b=%2f", "/a?%5c", "/%25", "/%e2%9c%93"}) {
+         {"/", "/a%20b", "/a%252fb", "/a?b=%2f", "/a?%5c", "/a?\\", "/a?%0a%00", "/%20", "/%7e",
+          "/%80", "/%25", "/%e2%9c%93"}) {
         CAPTURE(good);
         CHECK(check_raw_path(good) == PathVerdict::fine);
     }

@@ -108,6 +108,8 @@ TEST_CASE("cgi head: what Location makes of an answer (RFC 3875 6.2.2 to 6.2.4)"
     } rows[] = {
         {"Location: /a?b\n\n", CgiAnswer::local_redirect, 200},
         {"Location: //host/a\n\n", CgiAnswer::client_redirect, 302},
+        {"Location: /a?b#c\n\n", CgiAnswer::client_redirect, 302},
+        {"Location: a/b\n\n", CgiAnswer::client_redirect, 302},
         {"Location: http://h/a\n\n", CgiAnswer::client_redirect, 302},
         {"Location: /a\nStatus: 303\n\n", CgiAnswer::client_redirect, 303},
         {"Location: /a\nContent-Type: a/b\n\n", CgiAnswer::client_redirect, 302},

@@ -208,6 +208,21 @@ TEST_CASE("output_file: a full disk is no_space, and the target stays as it was"
     CHECK(file.write(mebibyte) == OutputResult::ok);
 }
 
+#if defined(_WIN32)
+
+TEST_CASE("output_file: a name that the system takes for another is refused at once") {
+    const TemporaryDirectory place;
+    OutputFile file;
+    for (const std::string_view name :
+         {"a.exe.", "a.exe ", "a.txt:stream", "a.txt::$DATA", "a?", "NUL", "CON"}) {
+        CAPTURE(name);
+        CHECK(file.open(place.path() + "\\" + std::string(name)) == OutputResult::not_found);
+    }
+    CHECK(entries_of(place).empty());
+}
+
+#endif
+
 #if !defined(_WIN32)
 
 TEST_CASE("output_file: past what this process may write there is no_space, and no signal") {
@@ -223,6 +238,45 @@ TEST_CASE("output_file: past what this process may write there is no_space, and 
     CHECK(file.write("x") == OutputResult::no_space);
 }
 
+TEST_CASE("output_file: a file system that does not tell its room is not taken for a full one") {
+    const porthole_test::UnmeasuredDisk disk;
+    if (!disk.is_there()) {
+        MESSAGE("skipped: this process may not mount a file system");
+        return;
+    }
+    OutputFile file;
+    REQUIRE(file.open(disk.path("a")) == OutputResult::ok);
+    CHECK(file.announce(100'000) == OutputResult::ok);
+    CHECK(file.write(std::string(100'000, 'x')) == OutputResult::ok);
+    bool has_replaced = true;
+    CHECK(file.commit(has_replaced) == OutputResult::ok);
+    CHECK(read_file(disk.path("a")).size() == 100'000);
+}
+
+TEST_CASE("output_file: who may read a file stays so when it is replaced") {
+    const TemporaryDirectory place;
+    for (const mode_t mode : {mode_t{0600}, mode_t{0640}, mode_t{0755}, mode_t{04755}}) {
+        CAPTURE(mode);
+        place.write("a", "old");
+        REQUIRE(::chmod(place.path("a").c_str(), mode) == 0);
+        OutputFile file;
+        REQUIRE(file.open(place.path("a")) == OutputResult::ok);
+        bool has_replaced = false;
+        REQUIRE(file.commit(has_replaced) == OutputResult::ok);
+        struct stat stat {};
+        REQUIRE(::stat(place.path("a").c_str(), &stat) == 0);
+        CHECK((stat.st_mode & 07777) == (mode & 0777)); // content from outside runs as nobody else
+    }
+}
+
+TEST_CASE("output_file: only files are replaced, and no pipe or device") {
+    const TemporaryDirectory place;
+    REQUIRE(::mkfifo(place.path("pipe").c_str(), 0600) == 0);
+    OutputFile file;
+    CHECK(file.open(place.path("pipe")) == OutputResult::already_exists);
+    CHECK(entries_of(place) == std::vector<std::string>{"pipe"});
+}
+
 TEST_CASE("output_file: a directory without permission is denied") {
     if (::geteuid() == 0) {
         MESSAGE("skipped: root may write everywhere");
@@ -233,6 +287,18 @@ TEST_CASE("output_file: a directory without permission is denied") {
     REQUIRE(::chmod(place.path("closed").c_str(), 0500) == 0);
     OutputFile file;
     CHECK(file.open(place.path("closed/a")) == OutputResult::denied);
+}
+
+TEST_CASE("output_file: a directory that may be written to need not be readable") {
+    const TemporaryDirectory place;
+    place.make_directory("box");
+    REQUIRE(::chmod(place.path("box").c_str(), 0300) == 0); // for root it changes nothing
+    OutputFile file;
+    REQUIRE(file.open(place.path("box/a")) == OutputResult::ok);
+    bool has_replaced = true;
+    CHECK(file.commit(has_replaced) == OutputResult::ok);
+    REQUIRE(::chmod(place.path("box").c_str(), 0700) == 0);
+    CHECK(entries_of(place.path("box")) == std::vector<std::string>{"a"});
 }
 
 TEST_CASE("output_file: a link of the target's name is replaced, not followed") {

@@ -13,11 +13,13 @@
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
+#include <filesystem>
 #include <memory>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <system_error>
 #include <unistd.h>
 
 using porthole::ErrorCode;
@@ -25,6 +27,7 @@ using porthole::IoStatus;
 using porthole::detail::ProcessCalls;
 using porthole::detail::ProcessReaper;
 using porthole_test::child;
+using porthole_test::child_path;
 using porthole_test::exited_with;
 using porthole_test::ExitStatus;
 using porthole_test::patience_end;
@@ -168,6 +171,8 @@ TEST_CASE("process: standard descriptors that the host has closed are not mixed 
             }
         }
         REQUIRE_FALSE(error);
+        const bool has_exit_handle = process.exit_handle() != porthole::invalid_handle;
+        CHECK((!has_exit_handle || process.exit_handle() > 2)); // the host's next file is to be 0
         CHECK(process.write_input("in").bytes == 2);
         process.close_input();
         CHECK(read_output(process) == "in0p 1p 2p \n" + temporary.path() + '\n');
@@ -459,29 +464,109 @@ TEST_CASE("process: files that cannot be run are errors that name the cause") {
     }
 }
 
+TEST_CASE("process: a program that is being written says so") {
+    const TemporaryDirectory temporary;
+    std::error_code code;
+    std::filesystem::copy_file(child_path(), temporary.path("program"), code);
+    REQUIRE_FALSE(code);
+    ProcessOptions options = child({"exit", "0"});
+    options.program = temporary.path("program");
+    const int writer = ::open(options.program.c_str(), O_WRONLY | O_CLOEXEC);
+    REQUIRE(writer >= 0);
+    Process process;
+    const auto error = Process::start(options, process);
+    ::close(writer);
+    if (!error) {
+        MESSAGE("skipped: this system runs what is being written");
+        return;
+    }
+    CHECK(error.code() == ErrorCode::exhausted);
+    CHECK(error.system_code() == ETXTBSY);
+    CHECK(error.advice().find("written") != std::string_view::npos);
+    process = started(options);
+    CHECK(exited_with(reaped(process), 0));
+}
+
+TEST_CASE("process: a directory that may be entered and not listed is as good as another") {
+    const TemporaryDirectory temporary;
+    temporary.make_directory("closed");
+    const std::string path = temporary.path("closed");
+    REQUIRE(::chmod(path.c_str(), 0111) == 0);
+    ProcessOptions options = child({"exit", "0"});
+    options.working_directory = path;
+    Process process;
+    CHECK(Process::start(options, process).message() == "no error"); // root may list it anyway
+    CHECK(exited_with(reaped(process), 0));
+    REQUIRE(::chmod(path.c_str(), 0700) == 0);
+}
+
+namespace {
+
+/// Takes the numbers that are free below the highest one in use, so that a limit counts.
+class DescriptorFill {
+public:
+    DescriptorFill() {
+        int highest = 0;
+        for (int number = 0; number < 2048; ++number) {
+            highest = ::fcntl(number, F_GETFD) >= 0 ? number : highest;
+        }
+        while (first_free_ <= highest) {
+            first_free_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+            REQUIRE(first_free_ >= 0);
+            taken_.push_back(first_free_);
+        }
+        ::close(first_free_);
+        taken_.pop_back();
+    }
+    DescriptorFill(const DescriptorFill&) = delete;
+    DescriptorFill& operator=(const DescriptorFill&) = delete;
+    ~DescriptorFill() {
+        for (const int descriptor : taken_) {
+            ::close(descriptor);
+        }
+    }
+    int first_free() const { return first_free_; }
+
+private:
+    std::vector<int> taken_;
+    int first_free_ = -1;
+};
+
+} // namespace
+
 TEST_CASE("process: without descriptors starting fails whole, and works again afterwards") {
     rlimit before{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const DescriptorFill fill;
     const std::size_t open_before = open_descriptors();
-    const ProcessOptions options = child({"exit", "0"});
-    std::size_t failures = 0;
-    // From the first free number on: each limit fails at another of the pipes.
-    const int lowest = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-    REQUIRE(lowest >= 0);
-    ::close(lowest);
-    for (int room = 0; room < 6; ++room) {
-        rlimit tight = before;
-        tight.rlim_cur = static_cast<rlim_t>(lowest + room);
-        REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
-        Process process;
-        const auto error = Process::start(options, process);
-        ::setrlimit(RLIMIT_NOFILE, &before);
-        failures += error.code() == ErrorCode::too_many_files ? 1u : 0u;
-        CHECK(open_descriptors() == open_before);
+    // Each limit fails at another pipe, at the working directory, at the list of what is open, and
+    // at the exit handle, which a program can be served without.
+    for (const ProcessCalls calls : every_way) {
+        ProcessOptions options = child_with(calls, {"exit", "0"});
+        options.working_directory = "/";
+        int failures = 0;
+        for (int room = 0; room < 10; ++room) {
+            rlimit tight = before;
+            tight.rlim_cur = static_cast<rlim_t>(fill.first_free() + room);
+            REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
+            Process process;
+            const auto error = Process::start(options, process);
+            ::setrlimit(RLIMIT_NOFILE, &before);
+            CHECK(process.is_started() == !error);
+            if (error) {
+                ++failures;
+                CHECK(error.code() == ErrorCode::too_many_files);
+            } else {
+                CHECK(exited_with(reaped(process), 0));
+                process = Process();
+            }
+            CHECK(open_descriptors() == open_before);
+        }
+        CHECK(failures >= 7);
+        CHECK(failures < 10);
+        Process process = started(options);
+        CHECK(exited_with(reaped(process), 0));
     }
-    CHECK(failures == 6);
-    Process process = started(options);
-    CHECK(exited_with(reaped(process), 0));
 }
 
 TEST_CASE("process: nothing is left of two hundred programs, started or not") {

@@ -101,6 +101,14 @@ TEST_CASE("process: the environment is what was given and nothing else") {
     CHECK(
         without_the_systems(read_output(process))
         == "A=\nB=two words\nC=a=b\nQUERY_STRING=x&y;$(z)\nU=\xc3\xa9\n");
+    // Windows has no bytes: what is not UTF-8 becomes the character that stands for it.
+    options.environment = {"BYTES=a\xff" + std::string("b")};
+    Process bytes = started(options);
+#if defined(_WIN32)
+    CHECK(without_the_systems(read_output(bytes)) == "BYTES=a\xef\xbf\xbd" + std::string("b\n"));
+#else
+    CHECK(read_output(bytes) == "BYTES=a\xff" + std::string("b\n"));
+#endif
     Process bare = started(child({"environment"}));
     CHECK(without_the_systems(read_output(bare)).empty());
 }
@@ -357,11 +365,36 @@ TEST_CASE("process: what cannot be started is an error with advice") {
     fails(options, ErrorCode::misuse);
 }
 
+#if defined(__linux__)
+
+TEST_CASE("process: variables of any length arrive, or are an error that says so") {
+    constexpr std::size_t longest = 128 * 1024; // with its name and its end, of Linux
+    for (const std::size_t size : {longest - 2, longest - 1, longest}) {
+        CAPTURE(size);
+        ProcessOptions options = child({"environment"});
+        options.environment = {"A" + std::string(size - 1, '=')};
+        Process process;
+        const auto error = Process::start(options, process);
+        CHECK(static_cast<bool>(error) == (size >= longest));
+        if (error) {
+            CHECK(error.advice().find("longer") != std::string_view::npos);
+        } else {
+            CHECK(read_output(process).size() == size + 1);
+        }
+    }
+}
+
+#endif
+
 #if defined(_WIN32)
 
 TEST_CASE("process: batch files are refused however they are spelled") {
     const TemporaryDirectory temporary;
-    for (const char* name : {"x.bat", "x.CMD", "x.bat.", "x.cmd . ", "x.Bat  "}) {
+    temporary.write("x.bat", "@echo no\r\n");
+    temporary.make_directory("a");
+    for (const char* name :
+         {"x.bat", "x.CMD", "x.bat.", "x.cmd . ", "x.Bat  ", "x.bat/.", "x.bat\\.\\.", "x.bat/",
+          "a/../x.bat", "x.bat/a/..", "x.bat/a/../. ", "x.bat::$DATA", "x.bat:y"}) {
         ProcessOptions options = child({"arguments"});
         options.program = temporary.path(name);
         Process process;

@@ -2,7 +2,7 @@
 
 // Files without a name, and variables of the environment.
 
-#include "support/test.hpp"
+#include "support/full_disk.hpp"
 
 #include <string>
 
@@ -35,6 +35,28 @@ TEST_CASE("scratch file: two of them are two") {
     CHECK(one.read_at(0, &byte, 1) == 1);
     CHECK(byte == '1');
 }
+
+#if !defined(_WIN32)
+
+TEST_CASE("scratch file: a limit on the size of files is met without a signal") {
+    ScratchFile file;
+    REQUIRE(file.open());
+    bool fits = false;
+    bool exceeds = false;
+    bool begins_beyond = false;
+    {
+        const porthole_test::FileSizeLimit limit(10);
+        fits = file.append("12345");
+        exceeds = file.append("678901");
+        begins_beyond = file.append("67890") && file.append("1");
+    }
+    CHECK(fits);
+    CHECK_FALSE(exceeds);
+    CHECK_FALSE(begins_beyond);
+    CHECK(file.size() == 10);
+}
+
+#endif
 
 TEST_CASE("environment: a variable that is set, and one that is not") {
     CHECK_FALSE(environment_variable("PATH").empty());

@@ -184,6 +184,7 @@ TEST_CASE("socket: each system code has its class") {
     CHECK(classify_socket_error(ECONNREFUSED) == ErrorCode::connection_refused);
     CHECK(classify_socket_error(ETIMEDOUT) == ErrorCode::timed_out);
     CHECK(classify_socket_error(ENOENT) == ErrorCode::not_found);
+    CHECK(classify_socket_error(EAGAIN) == ErrorCode::exhausted);
     CHECK(classify_socket_error(EIO) == ErrorCode::system);
 }
 

@@ -23,6 +23,8 @@ enum class ErrorCode : unsigned char {
     bad_path,              ///< a unix socket path that is empty, too long, or not a socket
     not_exposed,           ///< not a loopback address, and ListenOptions::expose does not allow it
     too_many_files,        ///< the process or the system has no descriptor left
+    exhausted,             ///< no memory, process or place is left now; later there may be
+    too_long,              ///< longer than the system takes
     connection_refused,    ///< nobody listens there
     timed_out,             ///< the deadline passed
     bad_pattern,           ///< a route or mount pattern that cannot be parsed

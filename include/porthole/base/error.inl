@@ -90,6 +90,8 @@ PORTHOLE_FN std::string_view describe(ErrorCode code) noexcept {
     case ErrorCode::bad_path: return "not usable as a unix socket path";
     case ErrorCode::not_exposed: return "not a loopback address";
     case ErrorCode::too_many_files: return "no file descriptor left";
+    case ErrorCode::exhausted: return "nothing is left of what it takes";
+    case ErrorCode::too_long: return "too long";
     case ErrorCode::connection_refused: return "connection refused";
     case ErrorCode::timed_out: return "timed out";
     case ErrorCode::bad_pattern: return "not a valid route pattern";

@@ -35,16 +35,16 @@ std::optional<Number> parse_number(std::string_view text) {
         std::is_arithmetic_v<
             Number> && !std::is_same_v<Number, bool> && sizeof(Number) <= sizeof(std::uint64_t),
         "parse_number() makes integers, float and double");
-    using Limits = std::numeric_limits<Number>;
+    using Range = std::numeric_limits<Number>;
     const auto narrow = [](auto wide) {
         return wide ? std::optional<Number>(static_cast<Number>(*wide)) : std::nullopt;
     };
     if constexpr (std::is_floating_point_v<Number>) {
-        return narrow(detail::parse_floating(text, (Limits::max)()));
+        return narrow(detail::parse_floating(text, (Range::max)()));
     } else if constexpr (std::is_signed_v<Number>) {
-        return narrow(detail::parse_signed(text, (Limits::min)(), (Limits::max)()));
+        return narrow(detail::parse_signed(text, (Range::min)(), (Range::max)()));
     } else {
-        return narrow(detail::parse_unsigned(text, (Limits::max)()));
+        return narrow(detail::parse_unsigned(text, (Range::max)()));
     }
 }
 

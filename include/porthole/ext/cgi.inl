@@ -27,6 +27,17 @@ inline Error missing_program(std::string_view name, std::string_view advice) {
     return Error(ErrorCode::not_found, "mount", name, advice);
 }
 
+/// One that cannot be listed may well be entered.
+inline Error check_working_directory(const std::string& path) {
+    File file;
+    FileInfo info;
+    const OpenResult result = path.empty() ? OpenResult::denied : open_path(path, file, info);
+    const bool is_missing = result == OpenResult::not_found || result == OpenResult::too_long
+                            || (result == OpenResult::ok && !info.is_directory);
+    return is_missing ? missing_program(path, "it is no directory for programs to be started in")
+                      : Error();
+}
+
 /// Batch files are read by a shell that takes arguments apart by rules of its own, so nobody can
 /// quote for it (CVE-2024-24576).
 inline bool is_batch_file(std::string_view name) noexcept {
@@ -67,6 +78,9 @@ PORTHOLE_FN Error CgiMount::attach(Server& server) {
             return error;
         }
         document_root_ = root_.native_path({});
+    }
+    if (Error error = check_working_directory(settings.working_directory)) {
+        return error;
     }
     if (!settings.document_root.empty()) {
         document_root_ = settings.document_root;
@@ -119,66 +133,84 @@ PORTHOLE_FN bool CgiMount::is_script(const std::string& name, const FileInfo& in
                || ascii::equals_ignoring_case(extension, "com"));
 }
 
+/// The answer for what cannot be run.
+inline CgiTarget refused_target(OpenResult result) {
+    CgiTarget target;
+    switch (result) {
+    case OpenResult::ok:
+    case OpenResult::denied:
+        target.status = 403;
+        target.sentence = "This file cannot be run.";
+        target.why = "it cannot be run (chmod +x); the answer is 403";
+        break;
+    case OpenResult::exhausted:
+        target.status = 503;
+        target.sentence = "The server has no file descriptor left.";
+        target.why = "no descriptor is left to look for it; the answer is 503";
+        break;
+    case OpenResult::not_found:
+    case OpenResult::too_long:
+        target.status = 404;
+        target.sentence = "No program answers at this path.";
+        break;
+    }
+    return target;
+}
+
 /// A directory stands for the first of its index scripts that is there.
 PORTHOLE_FN CgiTarget
 CgiMount::find_index(std::string_view path, const std::string& directory) const {
-    CgiTarget target;
     for (const std::string& index : gate_->settings().index) {
         const std::string name = directory.empty() ? index : directory + "/" + index;
         File file;
         FileInfo info;
-        if (root_.open_beneath(name, file, info) == OpenResult::ok && is_script(name, info)) {
+        const OpenResult result = root_.open_beneath(name, file, info);
+        const bool is_there = result != OpenResult::not_found && result != OpenResult::too_long;
+        if (is_there && !info.is_directory) {
+            const bool is_fit = result == OpenResult::ok && is_script(name, info);
+            CgiTarget target = is_fit ? CgiTarget{} : refused_target(result);
             target.script = name;
             target.index = index;
             target.needs_slash = path.empty() || path.back() != '/';
             return target;
         }
     }
-    target.status = 404;
-    target.sentence = "No program answers at this path.";
-    return target;
+    return refused_target(OpenResult::not_found);
 }
 
 /// The script is the longest beginning of the path that is a file (RFC 3875 section 4.1.5): parts
 /// are added as long as they are directories. Nothing is looked at behind the first file.
 PORTHOLE_FN CgiTarget CgiMount::find_script(std::string_view path) const {
-    CgiTarget target;
-    target.status = 404;
-    target.sentence = "No program answers at this path.";
     std::string name;
     std::size_t end = 0;
     while (end < path.size() && path[end] == '/' && end + 1 < path.size()) {
         const std::size_t next = path.find('/', end + 1);
         end = next == std::string_view::npos ? path.size() : next;
         if (check_path(path.substr(0, end), rules_) != PathVerdict::fine) {
-            return target; // a dotfile, an empty part, a control character
+            // a dotfile, an empty part, a control character
+            return refused_target(OpenResult::not_found);
         }
         name = path.substr(1, end - 1);
         File file;
         FileInfo info;
         const OpenResult result = root_.open_beneath(name, file, info);
-        if (result == OpenResult::denied || (result == OpenResult::ok && !info.is_directory)) {
+        if (result != OpenResult::ok || !info.is_directory) {
+            const bool is_fit = result == OpenResult::ok && is_script(name, info);
+            CgiTarget target = is_fit ? CgiTarget{} : refused_target(result);
             target.script = name;
             target.path_info = path.substr(end);
-            target.status = result == OpenResult::ok && is_script(name, info) ? 0 : 403;
-            target.sentence = "This file cannot be run.";
-            target.why = target.status == 0 ? "" : "it cannot be run (chmod +x); the answer is 403";
-            return target;
-        }
-        if (result == OpenResult::exhausted) {
-            target.status = 503;
-            target.sentence = "The server has no file descriptor left.";
-            target.why = "no descriptor is left to look for it; the answer is 503";
-        }
-        if (result != OpenResult::ok) {
             return target;
         }
     }
     return find_index(path, name);
 }
 
+inline std::size_t last_slash(const std::string& path) noexcept {
+    return path.find_last_of(has_windows_files() ? "/\\" : "/");
+}
+
 inline std::string directory_of(const std::string& path) {
-    const std::size_t end = path.find_last_of(has_windows_files() ? "/\\" : "/");
+    const std::size_t end = last_slash(path);
     return end == std::string::npos ? std::string() : path.substr(0, end == 0 ? 1 : end);
 }
 
@@ -245,7 +277,8 @@ PORTHOLE_FN bool CgiMount::make_order(const Request& request, Response& response
         return false;
     }
     if (check_raw_path(request.target()) != PathVerdict::fine) {
-        response.fail(400, "A path must not have an encoded slash or backslash.");
+        response.fail(
+            400, "A path must not have encoded slashes, backslashes or control characters.");
         return false;
     }
     const std::string_view path = request.mount_path();
@@ -255,7 +288,7 @@ PORTHOLE_FN bool CgiMount::make_order(const Request& request, Response& response
     } else {
         target.path_info = path;
     }
-    order.name = program_.empty() ? target.script : program_.substr(program_.rfind('/') + 1);
+    order.name = program_.empty() ? target.script : program_.substr(last_slash(program_) + 1);
     order.peer = request.peer();
     if (target.status != 0) {
         response.fail(target.status, target.sentence);
@@ -271,6 +304,12 @@ PORTHOLE_FN bool CgiMount::make_order(const Request& request, Response& response
         response.header("Cache-Control", "no-cache");
         return false;
     }
+    if (!gate_->has_room()) {
+        response.fail(
+            503, "Too many requests wait for their turn (CgiOptions::max_waiting).",
+            std::chrono::seconds(1));
+        return false;
+    }
     plan_process(target.script, order.process);
     order.process.environment = make_environment(
         request, target, program_.empty() ? root_.native_path(target.script) : program_);
@@ -278,12 +317,6 @@ PORTHOLE_FN bool CgiMount::make_order(const Request& request, Response& response
     constexpr std::string_view nph = "nph-";
     const std::string_view file = std::string_view(order.name).substr(order.name.rfind('/') + 1);
     order.is_nph = file.substr(0, nph.size()) == nph;
-    if (!gate_->has_room()) {
-        response.fail(
-            503, "Too many requests wait for their turn (CgiOptions::max_waiting).",
-            std::chrono::seconds(1));
-        return false;
-    }
     return true;
 }
 

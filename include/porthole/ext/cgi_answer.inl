@@ -12,6 +12,12 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
+/// RFC 9110 section 15.3.6: 205 has none either, though its framing may say so.
+inline bool may_have_content(int status) noexcept {
+    constexpr int reset_content = 205;
+    return status_has_content(status) && status != reset_content;
+}
+
 PORTHOLE_FN CgiAnswering::State CgiAnswering::look(bool has_ended, const CgiTask& task) {
     using Parsed = CgiHeadParser::State;
     if (state_ == State::head) {
@@ -33,7 +39,7 @@ PORTHOLE_FN CgiAnswering::State CgiAnswering::look(bool has_ended, const CgiTask
     const bool has_content = !rest_.empty();
     if (state_ == State::peek
         && (is_typed || has_content || has_ended || is_head_wanted_
-            || head.answer == CgiAnswer::local_redirect || !status_has_content(head.status))) {
+            || head.answer == CgiAnswer::local_redirect || !may_have_content(head.status))) {
         state_ = send_head(is_typed || has_content);
     }
     return state_;
@@ -52,7 +58,7 @@ PORTHOLE_FN CgiAnswering::State CgiAnswering::send_head(bool has_content) {
     if (!head.location.empty()) {
         reply_.header("Location", head.location);
     }
-    if (has_content && status_has_content(head.status)) {
+    if (has_content && may_have_content(head.status)) {
         return State::content;
     }
     if (!head.content_type.empty()) {

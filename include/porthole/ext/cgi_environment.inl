@@ -14,11 +14,14 @@ namespace detail {
 /// Gathers "NAME=value", later ones in place of earlier ones.
 class CgiVariableList {
 public:
+    /// On Windows names are the same in any case.
+    explicit CgiVariableList(bool ignores_case) noexcept : ignores_case_(ignores_case) {}
+
     void set(std::string_view name, std::string_view value) {
         std::string line(name);
         line.append("=").append(value.substr(0, value.find('\0')));
         for (std::string& old : lines) {
-            if (old.compare(0, name.size() + 1, line, 0, name.size() + 1) == 0) {
+            if (is_same(std::string_view(old).substr(0, old.find('=')), name)) {
                 old = std::move(line);
                 return;
             }
@@ -32,6 +35,13 @@ public:
     }
 
     std::vector<std::string> lines;
+
+private:
+    bool is_same(std::string_view a, std::string_view b) const noexcept {
+        return ignores_case_ ? ascii::equals_ignoring_case(a, b) : a == b;
+    }
+
+    bool ignores_case_;
 };
 
 inline bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
@@ -118,7 +128,13 @@ inline void add_paths(const Request& request, const CgiContext& context, CgiVari
     list.set_if("SCRIPT_FILENAME", context.script_filename);
     list.set_if("DOCUMENT_ROOT", context.document_root);
     if (!context.path_info.empty() && !context.document_root.empty()) {
+        const auto is_separator = [&context](char c) {
+            return c == '/' || (c == '\\' && context.has_windows_paths);
+        };
         std::string translated(context.document_root);
+        while (!translated.empty() && is_separator(translated.back())) {
+            translated.pop_back(); // path_info begins with one
+        }
         std::string below(context.path_info);
         for (char& c : below) {
             c = c == '/' && context.has_windows_paths ? '\\' : c;
@@ -130,9 +146,11 @@ inline void add_paths(const Request& request, const CgiContext& context, CgiVari
     const std::size_t scheme_end = target.find("://");
     if (!target.empty() && target[0] != '/' && scheme_end != std::string_view::npos) {
         const std::size_t begin = target.find_first_of("/?", scheme_end + 3);
-        target = begin == std::string_view::npos ? std::string_view("/") : target.substr(begin);
+        target = begin == std::string_view::npos ? std::string_view() : target.substr(begin);
     }
-    list.set("REQUEST_URI", target);
+    // RFC 9110 section 4.2.3: an empty path is the same as "/".
+    const bool has_path = !target.empty() && target[0] != '?';
+    list.set("REQUEST_URI", has_path ? std::string(target) : "/" + std::string(target));
     list.set("QUERY_STRING", request.query_string());
 }
 
@@ -163,7 +181,7 @@ inline void add_fields(const Request& request, bool passes_authorization, CgiVar
 
 PORTHOLE_FN std::vector<std::string>
 build_cgi_environment(const Request& request, const CgiContext& context) {
-    CgiVariableList list;
+    CgiVariableList list(context.has_windows_paths);
     list.set("GATEWAY_INTERFACE", "CGI/1.1");
     list.set("SERVER_PROTOCOL", request.http_version());
     list.set("SERVER_SOFTWARE", context.software.empty() ? "porthole" : context.software);

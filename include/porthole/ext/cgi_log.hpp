@@ -16,8 +16,9 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// Appends `text` with control characters and backslashes as "\\n", "\\x1b", "\\\\"; bytes from
-/// 0x80 on stay, but for those of the C1 controls in UTF-8.
+/// Appends `text` with control characters and backslashes as "\\t", "\\x1b", "\\\\", those beyond
+/// ASCII among them: C1, line separators, and what turns the direction of writing. The rest of
+/// UTF-8 stays; what is none is written out byte by byte.
 void escape_for_log(std::string_view text, std::string& into);
 
 class LogLines {

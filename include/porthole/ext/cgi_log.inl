@@ -1,34 +1,48 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "porthole/base/utf8.hpp"
 #include "porthole/ext/cgi_log.hpp"
 
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
+/// What shows nothing by itself and changes how the rest is shown.
+inline bool is_control_character(std::string_view character) noexcept {
+    constexpr char first_visible = 0x20;
+    constexpr char del = 0x7f;
+    if (character.size() == 1) {
+        return character[0] < first_visible || character[0] == del;
+    }
+    const auto is_within = [character](std::string_view first, std::string_view last) {
+        return character.size() == first.size() && character >= first && character <= last;
+    };
+    return is_within("\xc2\x80", "\xc2\x9f")             // C1
+           || is_within("\xe2\x80\xa8", "\xe2\x80\xae")  // separators, embeddings, overrides
+           || is_within("\xe2\x81\xa6", "\xe2\x81\xa9"); // isolates
+}
+
 PORTHOLE_FN void escape_for_log(std::string_view text, std::string& into) {
     constexpr char digits[] = "0123456789abcdef";
-    constexpr unsigned char first_visible = 0x20;
-    constexpr unsigned char del = 0x7f;
-    constexpr unsigned char c1_lead = 0xc2; // 0x80 to 0x9f in UTF-8
-    constexpr unsigned char c1_last = 0x9f;
     constexpr unsigned half_byte = 4;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto byte = static_cast<unsigned char>(text[i]);
-        const bool is_c1 = byte == c1_lead && i + 1 < text.size()
-                           && static_cast<unsigned char>(text[i + 1]) > del
-                           && static_cast<unsigned char>(text[i + 1]) <= c1_last;
-        if (text[i] == '\\') {
+    while (!text.empty()) {
+        const std::size_t whole = first_character_size(text);
+        const std::string_view character = text.substr(0, whole == 0 ? 1 : whole);
+        text.remove_prefix(character.size());
+        if (character == "\\") {
             into += "\\\\";
-        } else if (text[i] == '\t') {
+        } else if (character == "\t") {
             into += "\\t";
-        } else if (byte < first_visible || byte == del || is_c1) {
-            into += "\\x";
-            into += digits[byte >> half_byte];
-            into += digits[byte & 0xfu];
+        } else if (whole != 0 && !is_control_character(character)) {
+            into += character;
         } else {
-            into += text[i];
+            for (const char c : character) {
+                const auto byte = static_cast<unsigned char>(c);
+                into += "\\x";
+                into += digits[byte >> half_byte];
+                into += digits[byte & 0xfu];
+            }
         }
     }
 }

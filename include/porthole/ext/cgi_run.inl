@@ -5,7 +5,6 @@
 #include "porthole/ext/cgi_run.hpp"
 #include "porthole/ext/cgi_run_output.inl"
 
-#include <cerrno>
 #include <utility>
 
 PORTHOLE_NAMESPACE_BEGIN
@@ -149,17 +148,18 @@ PORTHOLE_FN void CgiRun::start() {
     }
 }
 
+inline int status_of_start(ErrorCode code) noexcept {
+    switch (code) {
+    case ErrorCode::too_many_files:
+    case ErrorCode::exhausted: return 503;
+    case ErrorCode::permission_denied: return 403;
+    case ErrorCode::too_long: return 431; // it is the fields that become an environment
+    default: return 500;
+    }
+}
+
 PORTHOLE_FN void CgiRun::refuse_start(const Error& error) {
-    constexpr int forbidden = 403;
-    constexpr int server_error = 500;
-    constexpr int unavailable = 503;
-    const int code = error.system_code();
-    const bool is_shortage = error.code() == ErrorCode::too_many_files || code == EAGAIN
-                             || code == ENOMEM || code == ENFILE || code == EMFILE;
-    const int status = is_shortage                                    ? unavailable
-                       : error.code() == ErrorCode::permission_denied ? forbidden
-                                                                      : server_error;
-    give_up(status, error.message());
+    give_up(status_of_start(error.code()), error.message());
 }
 
 PORTHOLE_FN void CgiRun::watch_pipe(
@@ -268,6 +268,7 @@ PORTHOLE_FN void CgiRun::finish() {
         return;
     }
     read_errors(last_reads);
+    exit_watch_.stop(); // before its handle is closed, whose number a log sink may then get
     take_status();
     if (!status_) {
         return; // not yet, after all: the beat asks again

@@ -131,6 +131,7 @@ PORTHOLE_FN BodySource::State CgiRun::after_output() {
         return BodySource::State::end;
     }
     if (has_exited_ || process_.has_ended()) {
+        exit_watch_.stop();
         take_status();
     }
     if (status_ && status_->kind == ExitStatus::Kind::signalled) {

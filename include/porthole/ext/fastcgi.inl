@@ -65,7 +65,8 @@ FastCgiMount::make_order(const Request& request, Response& response, FastCgiOrde
         return false;
     }
     if (check_raw_path(request.target()) != PathVerdict::fine) {
-        response.fail(400, "A path must not have an encoded slash or backslash.");
+        response.fail(
+            400, "A path must not have encoded slashes, backslashes or control characters.");
         return false;
     }
     CgiContext context;
@@ -92,6 +93,12 @@ FastCgiMount::make_order(const Request& request, Response& response, FastCgiOrde
         script_filename = settings.document_root;
         script_filename.append(path.substr(0, end)).append(context.index);
     }
+    if (!gate_->has_room()) {
+        response.fail(
+            503, "Too many requests wait for their turn (FastCgiOptions::max_waiting).",
+            std::chrono::seconds(1));
+        return false;
+    }
     context.script_filename = script_filename;
     context.document_root = settings.document_root;
     context.software = gate_->server()->options().server_name;
@@ -106,12 +113,6 @@ FastCgiMount::make_order(const Request& request, Response& response, FastCgiOrde
     order.peer = request.peer();
     order.is_head = request.method() == Method::head;
     order.is_repeatable = is_idempotent(request.method());
-    if (!gate_->has_room()) {
-        response.fail(
-            503, "Too many requests wait for their turn (FastCgiOptions::max_waiting).",
-            std::chrono::seconds(1));
-        return false;
-    }
     return true;
 }
 

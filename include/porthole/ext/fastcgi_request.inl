@@ -6,7 +6,6 @@
 #include "porthole/ext/fastcgi_request_output.inl"
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 PORTHOLE_NAMESPACE_BEGIN
@@ -218,9 +217,9 @@ PORTHOLE_FN void FastCgiRequest::fail_connecting() {
     constexpr int unavailable = 503;
     constexpr int timeout = 504;
     const Error& error = connector_.error();
-    // A unix socket whose queue is full says EAGAIN instead of waiting.
-    const bool is_shortage = error.code() == ErrorCode::too_many_files
-                             || (error.system_code() != 0 && error.system_code() == EAGAIN);
+    // A unix socket whose queue is full says so instead of waiting.
+    const bool is_shortage =
+        error.code() == ErrorCode::too_many_files || error.code() == ErrorCode::exhausted;
     const int status = error.code() == ErrorCode::timed_out ? timeout
                        : is_shortage                        ? unavailable
                                                             : bad_gateway;

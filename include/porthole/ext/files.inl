@@ -69,7 +69,8 @@ PORTHOLE_FN void FilesMount::handle(const Request& request, Response& response) 
     }
     const std::string_view path = request.mount_path();
     if (check_raw_path(request.target()) != PathVerdict::fine) {
-        response.fail(400, "A path must not have an encoded slash or backslash.");
+        response.fail(
+            400, "A path must not have encoded slashes, backslashes or control characters.");
         return;
     }
     switch (path.empty() ? PathVerdict::fine : check_path(path, rules_)) {

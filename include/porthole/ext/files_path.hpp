@@ -28,8 +28,9 @@ struct PathRules {
 /// Longer paths are refused: what common systems take.
 inline constexpr std::size_t max_file_path = 4096;
 
-/// Judges the raw target of a request: an encoded slash or backslash is refused wherever it
-/// stands, since decoding would move what it separates.
+/// Judges the raw target of a request: an encoded slash is refused wherever it stands, since
+/// decoding would move what it separates, and so are backslashes and control characters, encoded or
+/// not.
 PathVerdict check_raw_path(std::string_view target) noexcept;
 /// Judges a decoded path that begins with '/'. Empty parts, but for the last, dot segments,
 /// controls and backslashes are malformed.

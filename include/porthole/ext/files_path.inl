@@ -8,28 +8,42 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
-PORTHOLE_FN PathVerdict check_raw_path(std::string_view target) noexcept {
-    target = target.substr(0, target.find('?'));
-    for (std::size_t at = target.find('%'); at != std::string_view::npos;
-         at = target.find('%', at + 1)) {
-        const std::string_view code = target.substr(at + 1, 2);
-        if (code == "2f" || code == "2F" || code == "5c" || code == "5C") {
-            return PathVerdict::malformed;
-        }
-    }
-    return PathVerdict::fine;
+/// Controls, and the separator that only some systems know.
+inline bool is_forbidden_in_path(unsigned char byte) noexcept {
+    constexpr unsigned char first_visible = 0x20;
+    constexpr unsigned char del = 0x7f;
+    return byte < first_visible || byte == del || byte == '\\';
 }
 
 inline bool has_forbidden_byte(std::string_view text) noexcept {
-    constexpr unsigned char first_visible = 0x20;
-    constexpr unsigned char del = 0x7f;
     for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < first_visible || byte == del || c == '\\') {
+        if (is_forbidden_in_path(static_cast<unsigned char>(c))) {
             return true;
         }
     }
     return false;
+}
+
+PORTHOLE_FN PathVerdict check_raw_path(std::string_view target) noexcept {
+    constexpr int digit_values = 16;
+    target = target.substr(0, target.find('?'));
+    if (has_forbidden_byte(target)) {
+        return PathVerdict::malformed;
+    }
+    for (std::size_t at = target.find('%'); at != std::string_view::npos;
+         at = target.find('%', at + 1)) {
+        const std::string_view code = target.substr(at + 1, 2);
+        const int high = code.size() == 2 ? ascii::hex_value(code[0]) : -1;
+        const int low = code.size() == 2 ? ascii::hex_value(code[1]) : -1;
+        if (high < 0 || low < 0) {
+            continue; // a request with such a target is refused elsewhere
+        }
+        const auto byte = static_cast<unsigned char>(high * digit_values + low);
+        if (byte == '/' || is_forbidden_in_path(byte)) {
+            return PathVerdict::malformed;
+        }
+    }
+    return PathVerdict::fine;
 }
 
 PORTHOLE_FN PathVerdict check_path(std::string_view path, const PathRules& rules) noexcept {

@@ -212,9 +212,11 @@ PORTHOLE_FN CgiFault CgiHeadParser::decide() noexcept {
     if (!has_location_) {
         return CgiFault::none;
     }
-    // A local redirect has no other field; "//name" would be another host's. With a Status, a
-    // cookie or a document of its own, the client is meant to come again.
-    const bool is_path = head_.location[0] == '/' && head_.location.substr(0, 2) != "//";
+    // A local redirect has no other field; "//name" would be another host's, and a fragment is for
+    // the client to find. With a Status, a cookie or a document of its own, it is meant to come
+    // again.
+    const bool is_path = head_.location[0] == '/' && head_.location.substr(0, 2) != "//"
+                         && head_.location.find('#') == std::string_view::npos;
     if (is_path && lines_.size() == 1 && !options_.is_nph) {
         head_.answer = CgiAnswer::local_redirect;
         return CgiFault::none;

@@ -164,6 +164,16 @@ File::read_at(std::uint64_t offset, char* into, std::size_t capacity) const noex
     return done;
 }
 
+/// What this process may write into one file. A write() past it would be a signal, which by
+/// default ends the program: so there is none.
+inline std::uint64_t max_file_bytes() noexcept {
+    struct rlimit limit {};
+    if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return UINT64_MAX;
+    }
+    return static_cast<std::uint64_t>(limit.rlim_cur);
+}
+
 struct DirectoryReader::State {
     ~State() {
         if (stream != nullptr) {

@@ -22,7 +22,7 @@ enum class OutputResult : unsigned char {
     no_space,       ///< the disk, the quota, or what this process may write, is used up
     not_found,      ///< the target's directory is not there, or its path names no file
     denied,         ///< there, and this process may not write into it
-    already_exists, ///< a directory of the target's name, or a file that was to be kept
+    already_exists, ///< a file that was to be kept, or of the target's name and no file
     exhausted,      ///< no descriptor or memory left
     failed,         ///< anything else; system_code() tells
 };
@@ -38,9 +38,10 @@ public:
     OutputFile& operator=(const OutputFile&) = delete;
     ~OutputFile();
 
-    /// Creates the file beside `target`. The target's directory is looked up once: commit() finds
-    /// it though the program has changed its working directory since. `may_replace` false: an
-    /// existing target is already_exists, here and in commit().
+    /// Creates the file beside `target`, with the permissions of the file that it is to replace.
+    /// The target's directory is looked up once: commit() finds it though the program has changed
+    /// its working directory since. `may_replace` false: an existing target is already_exists, here
+    /// and in commit().
     OutputResult open(std::string_view target, bool may_replace = true);
     bool is_open() const noexcept { return state_ != nullptr; }
 

@@ -109,7 +109,11 @@ PORTHOLE_FN OutputResult OutputFile::open(std::string_view target, bool may_repl
     state->may_replace = may_replace;
     state->target = absolute_path(target);
     const std::size_t separator = state->target.rfind(L'\\');
-    if (separator == std::wstring::npos || separator + 1 == state->target.size()) {
+    // The system takes dots and spaces off a name's end, a device's name for the device, and what
+    // follows a colon for a stream of the file: none of them is the file that was asked for.
+    const std::wstring base = widen(target.substr(target.find_last_of("/\\") + 1));
+    if (separator == std::wstring::npos || state->target.substr(separator + 1) != base
+        || base.find_first_of(L":*?\"<>|") != std::wstring::npos) {
         return OutputResult::not_found;
     }
     const DWORD found = ::GetFileAttributesW(state->target.c_str());

@@ -14,6 +14,7 @@
 
 #include "porthole/base/clock.hpp"
 #include "porthole/base/error.hpp"
+#include "porthole/os/file.hpp"
 #include "porthole/os/socket.hpp"
 
 #include <cstddef>
@@ -138,7 +139,7 @@ public:
     ~ProcessReaper();
 
     /// Programs that are killed and not yet gone: they count as running against a limit.
-    std::size_t size() const noexcept { return ids_.size(); }
+    std::size_t size() const noexcept { return orphans_.size(); }
     /// Asks for some of them, in turn, one system call each; returns how many are left.
     std::size_t collect(std::size_t at_most = 8) noexcept;
     /// For the owner's own end: waits for all of them, but no longer than that. True when none is
@@ -147,12 +148,18 @@ public:
 
 private:
     friend class Process;
+    /// One that is killed. Its handle, if it has one, says for sure whether it is still there.
+    struct Orphan {
+        std::int64_t id;
+        File exit;
+    };
+
     /// Makes room for one more, so that adopt() needs no memory.
     void expect();
     void forget() noexcept { --expected_; }
-    void adopt(std::int64_t id) noexcept;
+    void adopt(std::int64_t id, File exit) noexcept;
 
-    std::vector<std::int64_t> ids_;
+    std::vector<Orphan> orphans_;
     std::size_t expected_ = 0; ///< running processes that may still come
     std::size_t next_ = 0;     ///< whom collect() asks next
 };

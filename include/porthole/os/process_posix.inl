@@ -2,8 +2,9 @@
 #pragma once
 
 // Running processes on POSIX systems: their pipes, and how they end. How they begin is in
-// spawn_posix.inl. Only children of our own are ever waited for, each by its number, so the host's
-// are left alone, and there is no signal handler.
+// spawn_posix.inl. Only children of our own are ever waited for, so the host's are left alone, and
+// there is no signal handler. A host may wait for ours, though, or ignore SIGCHLD: the number is
+// then free for others, so before it is used it is asked whose it is.
 
 #include "porthole/os/file.hpp"
 #include "porthole/os/platform.inl"
@@ -20,6 +21,35 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
+/// What has become of a child.
+enum class Child : unsigned char {
+    running,
+    ended,
+    taken, ///< somebody has waited for it: its number says nothing any more
+};
+
+/// Looks without taking: by its handle where the kernel knows how to wait for one (Linux 5.4), else
+/// by its number.
+inline Child look_at_child(pid_t id, [[maybe_unused]] const File& exit) noexcept {
+    constexpr int only_look = WEXITED | WNOHANG | WNOWAIT;
+    siginfo_t found{};
+    int answer = -1;
+    errno = EINVAL;
+#if defined(SYS_pidfd_open)
+    if (exit.is_open()) {
+        constexpr auto handle_is_meant = static_cast<idtype_t>(3); // P_PIDFD, which may be missing
+        answer = ::waitid(handle_is_meant, static_cast<id_t>(exit.handle()), &found, only_look);
+    }
+#endif
+    if (answer != 0 && errno == EINVAL) {
+        answer = ::waitid(P_PID, static_cast<id_t>(id), &found, only_look);
+    }
+    if (answer != 0) {
+        return errno == ECHILD ? Child::taken : Child::running;
+    }
+    return found.si_pid != 0 ? Child::ended : Child::running;
+}
+
 struct Process::State {
     State(pid_t its_id, std::shared_ptr<ProcessReaper> its_reaper) noexcept
         : id(its_id), reaper(std::move(its_reaper)) {}
@@ -27,6 +57,8 @@ struct Process::State {
     State& operator=(const State&) = delete;
     ~State();
 
+    Child look() const noexcept { return look_at_child(id, exit); }
+    void signal_group(int number) const noexcept;
     std::optional<ExitStatus> try_reap() noexcept;
 
     pid_t id; ///< 0 when it is reaped: then the number may be another program's
@@ -40,16 +72,21 @@ struct Process::State {
     bool has_wide_output = false;
 };
 
-/// Makes room in a pipe that was found full, once: a game asks for it once in a frame, so a pipe of
-/// the usual 64 KiB moves 4 MB/s at most. Not for all pipes from the start, because there is a sum
-/// that one user's pipes may have; where the system refuses, the pipe is as good as before.
-inline void widen_pipe([[maybe_unused]] const File& end, bool& is_wide) noexcept {
-    constexpr int wide = 1024 * 1024; // what Linux gives to anyone
-    static_cast<void>(wide);
+// Room for a pipe that was found full, in bytes: a game asks for it once in a frame, so a pipe of
+// the usual 64 KiB moves 4 MB/s at most. 1 MiB is what Linux gives to anyone. A program's output
+// gets less: it may write all of that in one call, which keeps the pipe locked until it is through,
+// and our read has to wait for it in the middle of a frame (up to 2 ms for 1 MiB, measured).
+inline constexpr int wide_input = 1024 * 1024;
+inline constexpr int wide_output = 512 * 1024;
+
+/// Once for each pipe, and not for all from the start, because there is a sum that one user's pipes
+/// may have; where the system refuses, the pipe is as good as before.
+inline void
+widen_pipe([[maybe_unused]] const File& end, [[maybe_unused]] int bytes, bool& is_wide) noexcept {
     if (!is_wide) {
         is_wide = true;
 #if defined(F_SETPIPE_SZ)
-        static_cast<void>(::fcntl(pipe_descriptor(end), F_SETPIPE_SZ, wide));
+        static_cast<void>(::fcntl(pipe_descriptor(end), F_SETPIPE_SZ, bytes));
 #endif
     }
 }
@@ -126,10 +163,10 @@ write_quietly(int descriptor, std::string_view bytes, [[maybe_unused]] bool& has
     if (has_flag) {
         iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
         const long count = ::syscall(SYS_pwritev2, descriptor, &piece, 1ul, here, here, no_signal);
-        if (count >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)) {
+        if (count >= 0 || errno == EPIPE || errno == EINTR || is_would_block(errno)) {
             return static_cast<ssize_t>(count);
         }
-        has_flag = false;
+        has_flag = false; // an older kernel, or a sandbox that knows no such call
     }
 #endif
     return write_masked(descriptor, bytes);
@@ -137,11 +174,14 @@ write_quietly(int descriptor, std::string_view bytes, [[maybe_unused]] bool& has
 }
 
 inline File open_exit_handle([[maybe_unused]] pid_t id) noexcept {
+    File opened;
 #if defined(SYS_pidfd_open)
-    return File(::syscall(SYS_pidfd_open, id, 0u)); // close-on-exec by itself
-#else
-    return File();
+    opened = File(::syscall(SYS_pidfd_open, id, 0u)); // close-on-exec by itself
+    if (opened.is_open() && lift_descriptor(opened) != 0) {
+        opened.close();
+    }
 #endif
+    return opened;
 }
 
 PORTHOLE_FN Error Process::start(const ProcessOptions& options, Process& process) {
@@ -196,7 +236,11 @@ PORTHOLE_FN Error Process::start(const ProcessOptions& options, Process& process
 }
 
 /// Waits for this child and no other: the rest are the host's.
-inline std::optional<ExitStatus> reap_child(pid_t id) noexcept {
+inline std::optional<ExitStatus> reap_child(pid_t id, const File& exit) noexcept {
+    const Child state = look_at_child(id, exit);
+    if (state != Child::ended) {
+        return state == Child::taken ? std::optional<ExitStatus>(ExitStatus{}) : std::nullopt;
+    }
     int status = 0;
     pid_t answer = 0;
     for (int attempt = 0; attempt < max_interrupts; ++attempt) {
@@ -219,12 +263,30 @@ inline std::optional<ExitStatus> reap_child(pid_t id) noexcept {
     return ended;
 }
 
+/// The group of that number is the program's as long as nobody has waited for it, and as long as
+/// one of the group lives: a number in use is given to nobody else. With the handle the kernel
+/// tells (Linux 6.9); without, a group whose leader was taken is left alone, because it may be a
+/// stranger's.
+PORTHOLE_FN void Process::State::signal_group(int number) const noexcept {
+#if defined(SYS_pidfd_send_signal)
+    constexpr unsigned whole_group = 4; // PIDFD_SIGNAL_PROCESS_GROUP
+    if (exit.is_open()
+        && (::syscall(SYS_pidfd_send_signal, pipe_descriptor(exit), number, nullptr, whole_group)
+                == 0
+            || errno == ESRCH)) {
+        return;
+    }
+#endif
+    if (look() != Child::taken) {
+        static_cast<void>(::kill(-id, number));
+    }
+}
+
 PORTHOLE_FN Process::State::~State() {
     if (id > 0) {
-        // The number is still the program's, ended or not, because nobody has waited for it.
-        static_cast<void>(::kill(-id, SIGKILL));
+        signal_group(SIGKILL);
         if (!try_reap() && reaper) {
-            reaper->adopt(id);
+            reaper->adopt(id, std::move(exit));
         }
     }
     if (reaper) {
@@ -233,7 +295,7 @@ PORTHOLE_FN Process::State::~State() {
 }
 
 PORTHOLE_FN std::optional<ExitStatus> Process::State::try_reap() noexcept {
-    const auto status = id > 0 ? reap_child(id) : std::nullopt;
+    const auto status = id > 0 ? reap_child(id, exit) : std::nullopt;
     if (status) {
         id = 0;
         exit.close();
@@ -282,14 +344,14 @@ PORTHOLE_FN IoResult Process::write_input(std::string_view bytes) noexcept {
             result.status = IoStatus::ok;
             result.bytes = static_cast<std::size_t>(count);
             if (result.bytes < bytes.size()) {
-                widen_pipe(state_->input, state_->has_wide_input);
+                widen_pipe(state_->input, wide_input, state_->has_wide_input);
             }
             return result;
         }
         if (errno != EINTR) {
             const IoResult failed = failed_pipe(errno);
             if (failed.status == IoStatus::would_block) {
-                widen_pipe(state_->input, state_->has_wide_input);
+                widen_pipe(state_->input, wide_input, state_->has_wide_input);
             }
             return failed;
         }
@@ -301,7 +363,7 @@ PORTHOLE_FN IoResult Process::read_output(char* into, std::size_t capacity) noex
     constexpr std::size_t much = 32 * 1024; // pages need not be full when the pipe is
     const IoResult result = read_pipe(output_handle(), into, capacity);
     if (result.bytes >= much) {
-        widen_pipe(state_->output, state_->has_wide_output);
+        widen_pipe(state_->output, wide_output, state_->has_wide_output);
     }
     return result;
 }
@@ -330,13 +392,7 @@ PORTHOLE_FN void Process::close_error() noexcept {
 
 /// Looks without taking: the number has to stay the program's, so that its group can be killed.
 PORTHOLE_FN bool Process::has_ended() noexcept {
-    if (!is_started()) {
-        return true;
-    }
-    siginfo_t information{};
-    const int answer =
-        ::waitid(P_PID, static_cast<id_t>(state_->id), &information, WEXITED | WNOHANG | WNOWAIT);
-    return answer == 0 ? information.si_pid != 0 : errno == ECHILD;
+    return !is_started() || state_->look() != Child::running;
 }
 
 PORTHOLE_FN std::optional<ExitStatus> Process::try_reap() noexcept {
@@ -345,49 +401,50 @@ PORTHOLE_FN std::optional<ExitStatus> Process::try_reap() noexcept {
 
 PORTHOLE_FN void Process::terminate_group() noexcept {
     if (is_started()) {
-        static_cast<void>(::kill(-state_->id, SIGTERM));
+        state_->signal_group(SIGTERM);
     }
 }
 
 PORTHOLE_FN void Process::kill_group() noexcept {
     if (is_started()) {
-        static_cast<void>(::kill(-state_->id, SIGKILL));
+        state_->signal_group(SIGKILL);
     }
 }
 
 PORTHOLE_FN ProcessReaper::~ProcessReaper() {
-    static_cast<void>(collect(ids_.size()));
+    static_cast<void>(collect(orphans_.size()));
 }
 
 PORTHOLE_FN void ProcessReaper::expect() {
     ++expected_;
-    ids_.reserve(ids_.size() + expected_);
+    orphans_.reserve(orphans_.size() + expected_);
 }
 
-PORTHOLE_FN void ProcessReaper::adopt(std::int64_t id) noexcept {
-    ids_.push_back(id);
+PORTHOLE_FN void ProcessReaper::adopt(std::int64_t id, File exit) noexcept {
+    orphans_.push_back({id, std::move(exit)});
 }
 
 PORTHOLE_FN std::size_t ProcessReaper::collect(std::size_t at_most) noexcept {
-    std::size_t looks = at_most < ids_.size() ? at_most : ids_.size();
+    std::size_t looks = at_most < orphans_.size() ? at_most : orphans_.size();
     for (; looks != 0; --looks) {
-        next_ = next_ < ids_.size() ? next_ : 0;
-        if (reap_child(static_cast<pid_t>(ids_[next_]))) {
-            ids_[next_] = ids_.back();
-            ids_.pop_back();
+        next_ = next_ < orphans_.size() ? next_ : 0;
+        const Orphan& orphan = orphans_[next_];
+        if (reap_child(static_cast<pid_t>(orphan.id), orphan.exit)) {
+            std::swap(orphans_[next_], orphans_.back());
+            orphans_.pop_back();
         } else {
             ++next_;
         }
     }
-    return ids_.size();
+    return orphans_.size();
 }
 
 PORTHOLE_FN bool ProcessReaper::finish(Duration at_most) noexcept {
     const auto deadline = std::chrono::steady_clock::now() + at_most;
-    while (collect(ids_.size()) != 0 && std::chrono::steady_clock::now() < deadline) {
+    while (collect(orphans_.size()) != 0 && std::chrono::steady_clock::now() < deadline) {
         static_cast<void>(::poll(nullptr, 0, 1));
     }
-    return ids_.empty();
+    return orphans_.empty();
 }
 
 /// A regular file that this user may run.

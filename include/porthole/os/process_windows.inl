@@ -281,7 +281,7 @@ PORTHOLE_FN ProcessReaper::~ProcessReaper() = default;
 
 PORTHOLE_FN void ProcessReaper::expect() {}
 
-PORTHOLE_FN void ProcessReaper::adopt(std::int64_t) noexcept {}
+PORTHOLE_FN void ProcessReaper::adopt(std::int64_t, File) noexcept {}
 
 PORTHOLE_FN std::size_t ProcessReaper::collect(std::size_t) noexcept {
     return 0;

@@ -24,7 +24,8 @@ public:
     bool open();
     bool is_open() const noexcept { return file_.is_open(); }
     std::uint64_t size() const noexcept { return size_; }
-    /// Adds to the end. False when the disk is full; the file is of no use then.
+    /// Adds to the end. False when the disk is full, or when no file of this process may be so
+    /// large; this one is of no use then.
     bool append(std::string_view bytes) noexcept;
     /// As File::read_at().
     std::size_t read_at(std::uint64_t offset, char* into, std::size_t capacity) const noexcept {

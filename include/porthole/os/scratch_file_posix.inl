@@ -39,6 +39,10 @@ PORTHOLE_FN bool ScratchFile::open() {
 }
 
 PORTHOLE_FN bool ScratchFile::append(std::string_view bytes) noexcept {
+    const std::uint64_t most = max_file_bytes();
+    if (size_ > most || bytes.size() > most - size_) {
+        return false;
+    }
     int interrupts = 0;
     while (!bytes.empty()) {
         const ssize_t count =

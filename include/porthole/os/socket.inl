@@ -90,6 +90,8 @@ inline std::string_view default_advice(ErrorCode code) noexcept {
                "ListenOptions::family";
     case ErrorCode::too_many_files:
         return "close what is not needed, or raise the limit of open files (ulimit -n)";
+    case ErrorCode::exhausted:
+        return "try again when the machine, or the other side, has less to do";
     case ErrorCode::connection_refused:
         return "nobody listens there; start the other program first or check the port";
     case ErrorCode::timed_out: return "the other side does not answer; check address and firewall";
@@ -99,6 +101,7 @@ inline std::string_view default_advice(ErrorCode code) noexcept {
     case ErrorCode::ok:
     case ErrorCode::bad_port:
     case ErrorCode::bad_path:
+    case ErrorCode::too_long:
     case ErrorCode::not_exposed:
     case ErrorCode::bad_pattern:
     case ErrorCode::already_exists:

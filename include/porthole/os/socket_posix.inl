@@ -202,6 +202,7 @@ PORTHOLE_FN ErrorCode classify_socket_error(int system_code) noexcept {
     case ENFILE:
     case ENOBUFS:
     case ENOMEM: return ErrorCode::too_many_files;
+    case EAGAIN: return ErrorCode::exhausted; // a unix socket's queue is full
     case ECONNREFUSED: return ErrorCode::connection_refused;
     case ETIMEDOUT: return ErrorCode::timed_out;
     case ENOENT: return ErrorCode::not_found;

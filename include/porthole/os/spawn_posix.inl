@@ -132,6 +132,8 @@ PORTHOLE_FN void SpawnPlan::isolate([[maybe_unused]] bool closes_all) noexcept {
     sigset_t all;
     ::sigemptyset(&none);
     ::sigfillset(&all);
+    ::sigdelset(&all, SIGKILL); // these two are never changed, and some systems mind being asked
+    ::sigdelset(&all, SIGSTOP);
     note(::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags)));
     note(::posix_spawnattr_setpgroup(&attributes_, 0));
     note(::posix_spawnattr_setsigmask(&attributes_, &none));
@@ -206,6 +208,7 @@ inline std::vector<char*> to_vector(const std::vector<std::string>& texts) {
 
 inline Error spawn_error(const std::string& program, int code) {
     std::string_view advice;
+    ErrorCode kind = classify_socket_error(code);
     switch (code) {
     case ENOENT:
         advice = ::access(program.c_str(), F_OK) == 0
@@ -215,17 +218,26 @@ inline Error spawn_error(const std::string& program, int code) {
     case EACCES:
     case EPERM:
         advice = "make it executable (chmod +x), and its interpreter too; a directory, and what "
-                 "lies on a disk mounted noexec, cannot be run";
+                 "lies on a disk mounted noexec, cannot be run, and it has to be possible to "
+                 "enter the working directory";
         break;
     case ENOEXEC:
         advice = "it is neither a program of this machine nor a script whose first line names its "
                  "interpreter (#!)";
         break;
+    case ETXTBSY:
+        kind = ErrorCode::exhausted;
+        advice = "it is being written; try again when that is done";
+        break;
     case EAGAIN: advice = "no more processes: end some, or raise the limit (ulimit -u)"; break;
-    case E2BIG: advice = "arguments and environment are longer than the system takes"; break;
+    case ENOMEM: kind = ErrorCode::exhausted; break;
+    case E2BIG:
+        kind = ErrorCode::too_long;
+        advice = "arguments and environment are longer than the system takes";
+        break;
     default: break;
     }
-    return socket_error("posix_spawn", program, code, advice);
+    return Error(kind, "posix_spawn", program, advice).with_system(code, system_text(code));
 }
 
 /// What no system could pass on.
@@ -258,7 +270,14 @@ inline Error plan_directory(const std::string& path, SpawnPlan& plan, File& dire
     if (path.empty()) {
         return {};
     }
-    directory = File(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+#if defined(O_PATH)
+    constexpr int only_to_enter = O_PATH; // it need not be readable
+#elif defined(O_SEARCH)
+    constexpr int only_to_enter = O_SEARCH;
+#else
+    constexpr int only_to_enter = O_RDONLY;
+#endif
+    directory = File(::open(path.c_str(), only_to_enter | O_DIRECTORY | O_CLOEXEC));
     const int code = directory.is_open() ? lift_descriptor(directory) : errno;
     if (code != 0) {
         return socket_error("open", path, code, "the program's working directory");

@@ -72,9 +72,10 @@ inline Error process_error(
         break;
     case ERROR_ACCESS_DENIED:
     case elevation_required: code = ErrorCode::permission_denied; break;
-    case ERROR_TOO_MANY_OPEN_FILES:
+    case ERROR_TOO_MANY_OPEN_FILES: code = ErrorCode::too_many_files; break;
     case ERROR_NO_SYSTEM_RESOURCES:
-    case ERROR_NOT_ENOUGH_MEMORY: code = ErrorCode::too_many_files; break;
+    case ERROR_NOT_ENOUGH_MEMORY: code = ErrorCode::exhausted; break;
+    case ERROR_FILENAME_EXCED_RANGE: code = ErrorCode::too_long; break;
     case ERROR_BAD_EXE_FORMAT:
         advice = "it is no program; a script needs its interpreter as the program";
         break;
@@ -181,25 +182,47 @@ inline void append_argument(std::wstring& line, const std::wstring& argument, bo
     line += L'"';
 }
 
-/// Win32 drops dots and blanks at a name's end, so they hide nothing here.
-inline bool is_batch_program(std::string_view path) noexcept {
-    while (!path.empty() && (path.back() == '.' || path.back() == ' ')) {
-        path.remove_suffix(1);
-    }
-    const auto ends_with = [path](std::string_view extension) {
-        if (path.size() < extension.size()) {
-            return false;
-        }
-        const std::string_view tail = path.substr(path.size() - extension.size());
-        for (std::size_t i = 0; i < tail.size(); ++i) {
-            const char c = tail[i];
-            if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) != extension[i]) {
-                return false;
-            }
-        }
-        return true;
+/// From the root of a disk, without "." and ".."; empty when it is no path.
+inline std::wstring full_path(const std::wstring& path) {
+    const DWORD needed = ::GetFullPathNameW(path.c_str(), 0, nullptr, nullptr);
+    std::wstring full(needed, L'\0');
+    const DWORD size =
+        needed == 0 ? 0 : ::GetFullPathNameW(path.c_str(), needed, &full[0], nullptr);
+    full.resize(size < needed ? size : 0);
+    return full;
+}
+
+/// Of a full path. Win32 drops dots and blanks at a name's end, and what stands behind a colon is a
+/// stream of the file, so they hide nothing here.
+inline bool is_batch_program(const std::wstring& path) {
+    const auto without = [](const std::wstring& text, const wchar_t* tail) {
+        return text.substr(0, text.find_last_not_of(tail) + 1);
     };
-    return ends_with(".bat") || ends_with(".cmd");
+    std::wstring name = without(path, L"\\/. ");
+    name.erase(0, name.find_last_of(L"\\/") + 1);
+    name = without(name.substr(0, name.find(L':')), L". ");
+    constexpr std::size_t extension_size = 4;
+    if (name.size() < extension_size) {
+        return false;
+    }
+    name.erase(0, name.size() - extension_size);
+    for (const wchar_t* extension : {L".bat", L".cmd"}) {
+        if (::CompareStringOrdinal(name.c_str(), -1, extension, -1, TRUE) == CSTR_EQUAL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// With U+FFFD for what is not UTF-8.
+inline std::wstring widen_loosely(std::string_view text) {
+    const int size = static_cast<int>(text.size());
+    const int count = ::MultiByteToWideChar(CP_UTF8, 0, text.data(), size, nullptr, 0);
+    std::wstring wide(count > 0 ? static_cast<std::size_t>(count) : 0, L'\0');
+    if (count > 0) {
+        ::MultiByteToWideChar(CP_UTF8, 0, text.data(), size, &wide[0], count);
+    }
+    return wide;
 }
 
 /// The directory of the host is not where programs are looked for, so a path is asked for.
@@ -250,9 +273,6 @@ PORTHOLE_FN Error SpawnPlan::prepare(const ProcessOptions& options) {
     const auto refuse = [&options](std::string_view advice) {
         return Error(ErrorCode::misuse, "CreateProcess", options.program, advice);
     };
-    if (is_batch_program(options.program)) {
-        return refuse("batch files are not run: their arguments cannot be made safe");
-    }
     if (!is_rooted(options.program)) {
         return refuse("the path has to begin at the root of a disk");
     }
@@ -262,9 +282,12 @@ PORTHOLE_FN Error SpawnPlan::prepare(const ProcessOptions& options) {
         is_bad = is_bad || text.find('\0') != std::string::npos || wide.empty() != text.empty();
         return wide;
     };
-    program_ = to_wide(options.program);
+    program_ = full_path(to_wide(options.program));
+    is_bad = is_bad || program_.empty();
     directory_ = to_wide(options.working_directory);
-    std::replace(program_.begin(), program_.end(), L'/', L'\\');
+    if (is_batch_program(program_)) {
+        return refuse("batch files are not run: their arguments cannot be made safe");
+    }
     std::replace(directory_.begin(), directory_.end(), L'/', L'\\');
     if (options.arguments.empty()) {
         append_argument(line_, program_, true);
@@ -278,10 +301,13 @@ PORTHOLE_FN Error SpawnPlan::prepare(const ProcessOptions& options) {
     for (const std::string& variable : options.environment) {
         const std::size_t sign = variable.find('=');
         is_bad = is_bad || sign == 0 || sign == std::string::npos;
-        variables.push_back(to_wide(variable));
+        is_bad = is_bad || variable.find('\0') != std::string::npos;
+        variables.push_back(widen_loosely(variable)); // a client's bytes need not be UTF-8
     }
     if (is_bad) {
-        return refuse("all text is UTF-8 without a zero byte, and each variable is NAME=value");
+        return refuse(
+            "paths and arguments are UTF-8, no text has a zero byte, and each variable is "
+            "NAME=value");
     }
     environment_ = make_environment_block(std::move(variables));
     return {};
@@ -374,12 +400,7 @@ inline bool is_file(const std::wstring& path) noexcept {
 
 /// From the root of a disk; empty when it is no file.
 inline std::string complete_path(std::string_view path) {
-    const std::wstring wide = widen(path);
-    const DWORD needed = ::GetFullPathNameW(wide.c_str(), 0, nullptr, nullptr);
-    std::wstring full(needed, L'\0');
-    const DWORD size =
-        needed == 0 ? 0 : ::GetFullPathNameW(wide.c_str(), needed, &full[0], nullptr);
-    full.resize(size < needed ? size : 0);
+    const std::wstring full = full_path(widen(path));
     return is_file(full) ? narrow(full.c_str(), full.size()) : std::string();
 }
 
