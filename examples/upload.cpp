@@ -89,19 +89,6 @@ struct Arguments {
     std::string folder = ".";
 };
 
-// What a file is called on disk: letters, digits, '-', '_' and '.', and never hidden. What is left
-// over of an odd name is still told apart by the browser's list, not by us.
-std::string safe_name(std::string_view name) {
-    std::string safe;
-    for (const char byte : name) {
-        const bool is_plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z')
-                              || (byte >= '0' && byte <= '9') || byte == '-' || byte == '_';
-        safe += is_plain || (byte == '.' && !safe.empty()) ? byte : '_';
-    }
-    constexpr std::size_t longest = 100;
-    return safe.substr(0, longest);
-}
-
 void add_routes(porthole::Server& server, const Arguments& arguments) {
     using porthole::Request;
     using porthole::Response;
@@ -120,7 +107,7 @@ void add_routes(porthole::Server& server, const Arguments& arguments) {
 
     // Asked at the head of the request, before a byte of the file has been read.
     auto upload = server.put_stream("/files/:name", [folder = arguments.folder](const Request& r) {
-        const std::string name = safe_name(r.param("name"));
+        const std::string name = porthole::portable_file_name(r.param("name"));
         std::printf("%s begins\n", name.c_str());
         return porthole::to_file(folder + "/" + name)
             .on_end([name](const Request&, Response& response) {

@@ -267,6 +267,7 @@
 #include "porthole/server/connection_content.inl"
 #include "porthole/server/connection_output.inl"
 #include "porthole/server/connection_turn.inl"
+#include "porthole/server/connection_upgrade.inl"
 #include "porthole/server/dispatch.inl"
 #include "porthole/server/rewrite.inl"
 #include "porthole/server/core_listen.inl"

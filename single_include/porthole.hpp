@@ -77,6 +77,8 @@
 #define PORTHOLE_HEADER_ONLY 0
 #endif
 
+// Marks each definition, and the declarations of virtual members: a class with one that is not
+// inline from the start would be emitted, with all that it calls, by every file that includes it.
 #if PORTHOLE_HEADER_ONLY
 #define PORTHOLE_FN inline
 #define PORTHOLE_ABI v0_1_header_only
@@ -445,6 +447,16 @@ using TimePoint = std::chrono::steady_clock::time_point;
 using Duration = std::chrono::steady_clock::duration;
 /// A deadline that does not come.
 inline constexpr TimePoint never = (TimePoint::max)();
+
+namespace detail {
+
+/// At the most a century, which can still be added to the time without passing its end.
+constexpr Duration to_duration(std::chrono::milliseconds time) noexcept {
+    constexpr std::chrono::hours century{24 * 365 * 100};
+    return time < century ? Duration(time) : Duration(century);
+}
+
+} // namespace detail
 
 /// Where a server reads the time. Called from the thread that ticks, a few times for each
 /// request.
@@ -1632,8 +1644,8 @@ IoResult send_file_bytes(
 class SocketTransport final : public Transport {
 public:
     explicit SocketTransport(Socket socket) noexcept : socket_(static_cast<Socket&&>(socket)) {}
-    IoResult read(char* into, std::size_t capacity) noexcept override;
-    IoResult write(const std::string_view* slices, std::size_t count) noexcept override;
+    PORTHOLE_FN IoResult read(char* into, std::size_t capacity) noexcept override;
+    PORTHOLE_FN IoResult write(const std::string_view* slices, std::size_t count) noexcept override;
     bool can_send_files() const noexcept override { return system_sends_files(); }
     IoResult
     send_file(NativeHandle file, std::uint64_t offset, std::size_t most) noexcept override {
@@ -1660,11 +1672,11 @@ public:
     static Pair make_pair(std::size_t capacity = default_capacity);
     static constexpr std::size_t default_capacity = 256 * 1024;
 
-    ~MemoryTransport() override;
-    IoResult read(char* into, std::size_t capacity) noexcept override;
-    IoResult write(const std::string_view* slices, std::size_t count) noexcept override;
-    void shut_write() noexcept override;
-    Readiness readiness() const noexcept override;
+    PORTHOLE_FN ~MemoryTransport() override;
+    PORTHOLE_FN IoResult read(char* into, std::size_t capacity) noexcept override;
+    PORTHOLE_FN IoResult write(const std::string_view* slices, std::size_t count) noexcept override;
+    PORTHOLE_FN void shut_write() noexcept override;
+    PORTHOLE_FN Readiness readiness() const noexcept override;
 
     /// Breaks the connection: the other end's next read and write fail, as after a reset.
     void reset() noexcept;
@@ -2596,6 +2608,9 @@ public:
     /// consumes.
     ParseStatus decode(std::string_view bytes, std::size_t& consumed, std::string_view& content);
 
+    /// The last `size` bytes of the piece that was just handed out were not taken: they come again.
+    void put_back(std::size_t size) noexcept;
+
     RequestFault fault() const noexcept { return fault_; }
     /// When complete: the trailer's fields. Fields that a trailer must not carry (RFC 9110
     /// section 6.5.1) have made it fail.
@@ -2948,6 +2963,9 @@ public:
     /// Upgrade field's value. When the request did not ask for that upgrade the answer is 426
     /// instead (RFC 9110 section 15.5.22).
     Response& upgrade(std::string_view protocol, std::shared_ptr<Upgrade> owner);
+    /// 426 for a request that did not ask for `protocol`, which Upgrade then names (RFC 9110
+    /// section 15.5.22); otherwise like fail().
+    Response& fail_upgrade(std::string_view protocol, std::string_view sentence);
 
 private:
     detail::ResponseParts* parts_;
@@ -2967,7 +2985,7 @@ struct ServerSentEvent {
     std::string_view data;  ///< any lines; CR, LF and CRLF all end one
     std::string_view event; ///< its type; empty is "message". One line
     std::string_view id;    ///< comes back as Last-Event-ID. One line, no NUL
-    /// How long the browser waits before it connects again.
+    /// How long the browser waits before it connects again; less than nothing is nothing.
     std::optional<std::chrono::milliseconds> retry;
 };
 
@@ -3051,6 +3069,9 @@ struct MultipartLimits {
     std::size_t max_part_head_bytes = 8 * 1024;
     /// Field lines of a part. Past it: 431.
     std::size_t max_part_fields = 20;
+    /// Parts that go to PartSink::to_file(), each of which holds two descriptors until the form is
+    /// complete. Past it: 413.
+    std::size_t max_files = 20;
     /// A part's name, and a file's name, each, decoded. Past it: 431.
     std::size_t max_name_bytes = 1024;
     /// The content of one part. Past it: 413.
@@ -3075,6 +3096,7 @@ enum class MultipartFault : unsigned char {
     too_many_part_fields,
     name_too_long,
     too_many_parts,
+    too_many_files,
     part_too_large,
     collected_too_large,
     epilogue_too_long,
@@ -3646,6 +3668,24 @@ namespace detail {
 
 class Connection;
 
+/// A function of the program's, taken out of its place while it is called: what it does may empty
+/// that place, or put another function there.
+template <class Function>
+struct BorrowedFunction {
+    explicit BorrowedFunction(Function& from) : place(from), call(std::move(from)) {
+        place = nullptr;
+    }
+    /// For the next call, unless there is another one by now.
+    void give_back() {
+        if (!place) {
+            place = std::move(call);
+        }
+    }
+
+    Function& place;
+    Function call;
+};
+
 /// What takes the content and answers.
 struct BodyFunctions {
     std::function<void(std::string_view)> on_data;
@@ -3657,6 +3697,13 @@ struct BodyFunctions {
 struct BodyIntake : BodyFunctions {
     /// An extension's: called before the first byte, and may still refuse the content.
     std::function<void(const Request&)> on_head;
+    /// An extension's, instead of on_data(), when a piece may be much work: takes some of it, at
+    /// least a byte unless it pauses or refuses, and says how much. The rest comes again, in the
+    /// next tick when this one has no time left.
+    std::function<std::size_t(std::string_view)> on_some;
+    /// An extension's: work behind the last byte, one unit in each call; on_end() follows once it
+    /// has returned true.
+    std::function<bool()> on_last;
     /// An extension's, when its own functions stand before those that the program sets on the same
     /// sink: those go here, and it calls them.
     std::shared_ptr<BodyFunctions> program;
@@ -3667,6 +3714,8 @@ struct BodyIntake : BodyFunctions {
     bool is_over = false;
     Connection* connection = nullptr; ///< while content is coming in
 
+    /// Notes the answer; the connection sees it in its next turn.
+    void refuse(int status, std::string_view sentence);
     /// Calls on_abort, once, and forgets the program's functions and all that they hold.
     void abort() noexcept;
     void forget() noexcept;
@@ -3686,8 +3735,9 @@ public:
     /// too. on_end() may still follow what was the last piece.
     void pause();
     void resume();
-    /// Takes no more: the request is answered with `status` at once, the connection ends behind
-    /// it, and on_abort() is called.
+    /// Takes no more: the request is answered with `status`, from 400 to 599, and the sentence in
+    /// the same tick or the next, the connection ends behind it, and on_abort() is called. The
+    /// first refusal counts.
     void refuse(int status, std::string_view sentence = {});
     /// The answer need not wait for the end of the content: what the Reply is given leaves at once,
     /// while the rest still comes in. on_end() is then called, too, and what it sets is not sent.
@@ -3700,9 +3750,10 @@ private:
     std::weak_ptr<detail::BodyIntake> intake_;
 };
 
-/// Where a request's content goes. One without functions drops what comes and answers 204. Exactly
-/// one of on_end() and on_abort() is called. All functions run inside tick(); an exception that
-/// leaves one of them makes the answer a 500.
+/// Where one request's content goes: each needs a sink of its own. One without functions drops what
+/// comes and answers 204. Exactly one of on_end() and on_abort() is called. All functions run
+/// inside tick(), and may destroy anything; an exception that leaves one of them makes the answer a
+/// 500.
 class BodySink {
 public:
     BodySink();
@@ -3722,7 +3773,7 @@ public:
     BodySink& on_abort(std::function<void()> give_up) &;
     BodySink&& on_abort(std::function<void()> give_up) &&;
     /// More is 413, at the head when the length is announced. Can only lower the route's own bound,
-    /// or Limits::max_streamed_body_bytes.
+    /// or Limits::max_streamed_body_bytes; 0 allows no content at all.
     BodySink& max_bytes(std::uint64_t bytes) &;
     BodySink&& max_bytes(std::uint64_t bytes) &&;
 
@@ -3749,7 +3800,9 @@ PORTHOLE_NAMESPACE_END
 
 PORTHOLE_NAMESPACE_BEGIN
 
-/// Owned by the server; destroyed by Server::unmount() or with the server. Ticking thread only.
+/// Owned by the server; destroyed by Group::unmount(), at once or, when it is running, as soon as
+/// it returns, or with the server. Ticking thread only; an exception that leaves handle() or
+/// receive() is a 500.
 class Mount {
 public:
     virtual ~Mount() = default;
@@ -3795,7 +3848,8 @@ struct StreamState {
     std::optional<std::uint64_t> size;
     std::string trailer; ///< complete lines
     std::function<void()> waker;
-    std::function<void()> on_writable;
+    /// Shared with the call, in which the program may put another one here, or end the stream.
+    std::shared_ptr<std::function<void()>> on_writable;
     std::function<void()> on_abort;
     bool was_short = false;   ///< write() has taken less than it was given
     bool is_finished = false; ///< by the program
@@ -3811,9 +3865,9 @@ struct StreamState {
 class StreamSource final : public BodySource {
 public:
     explicit StreamSource(std::shared_ptr<StreamState> state) noexcept : state_(std::move(state)) {}
-    ~StreamSource() override;
+    PORTHOLE_FN ~StreamSource() override;
     std::optional<std::uint64_t> size() const override { return state_->size; }
-    Piece pull(char* into, std::size_t capacity) override;
+    PORTHOLE_FN Piece pull(char* into, std::size_t capacity) override;
     void set_waker(std::function<void()> waker) override { state_->waker = std::move(waker); }
     std::string_view trailer() const override { return state_->trailer; }
 
@@ -3835,9 +3889,11 @@ public:
     /// Queues bytes and returns how many were taken: fewer than given when the queue has reached
     /// its high mark; 0 when the client has gone. They leave within this tick, or the next.
     std::size_t write(std::string_view bytes);
-    /// The same, but all or nothing.
+    /// The same, but all or nothing. More than the high mark never fits: on_writable() is then not
+    /// called either, once the queue is empty.
     bool write_whole(std::string_view bytes);
-    /// Called when the queue has fallen to the low mark after a write that was not taken whole.
+    /// Called when the queue has fallen to the low mark after a write that was not taken whole, as
+    /// often as that happens; an empty function ends it.
     void on_writable(std::function<void()> go_on);
     /// Called once when the client has gone, or wants no content (HEAD), before finish(): all that
     /// the functions hold is freed behind it.
@@ -3885,7 +3941,9 @@ public:
     TaskPoster() = default;
     explicit TaskPoster(std::shared_ptr<detail::Mailbox> mailbox) noexcept;
 
-    /// Runs `task` inside the next tick and wakes a waiting server.
+    /// Runs `task` inside the next tick and wakes a waiting server. Tasks run in the order in which
+    /// they were posted, as far as the budget goes; an exception that leaves one is logged. How
+    /// many wait is for the program to bound.
     void post(std::function<void()> task) const;
     /// The same server?
     friend bool operator==(const TaskPoster& a, const TaskPoster& b) noexcept {
@@ -3911,8 +3969,8 @@ class TimerEntry;
 
 } // namespace detail
 
-/// A call that is still to come. Cancelled when it is destroyed. May outlive the server. Ticking
-/// thread only.
+/// A call that is still to come. Cancelled when it is destroyed. May outlive the server, which
+/// frees the calls that are still to come, and what they hold, when it goes. Ticking thread only.
 class [[nodiscard]] TimerHandle {
 public:
     TimerHandle() = default;
@@ -3956,16 +4014,20 @@ public:
         : state_(std::move(state)) {}
 
     /// All or nothing: false when the client is too slow and Limits::max_queue_bytes would be
-    /// passed, or has gone.
+    /// passed, or has gone. The event's views need to be valid for the call only.
     bool send(const ServerSentEvent& event);
-    /// An event of the default type.
+    /// An event of the default type, "message".
     bool send(std::string_view data) {
         ServerSentEvent event;
         event.data = data;
         return send(event);
     }
+    /// What no page sees, as for keeping proxies from closing the connection; see send().
     bool comment(std::string_view text);
-    /// Called once when the client has gone.
+    /// Called when a client that was too slow for send() has taken three quarters of what was
+    /// queued: see Stream::on_writable().
+    void on_writable(std::function<void()> go_on);
+    /// Called once when the client has gone, before close(); runs inside tick().
     void on_close(std::function<void()> gone);
     /// After this the browser connects again; a 204 for that request stops it.
     void close();
@@ -3973,6 +4035,9 @@ public:
     bool is_open() const noexcept;
 
 private:
+    template <class Append>
+    bool send_text(const Append& append);
+
     std::shared_ptr<detail::EventStreamState> state_;
 };
 
@@ -3993,6 +4058,14 @@ public:
     /// callbacks. False, and nothing is queued, when Limits::max_queue_bytes would be passed or the
     /// connection is closing.
     virtual bool send(std::string_view bytes) = 0;
+    /// Likewise without a copy: `owner` keeps the bytes where they are, unchanged, until they have
+    /// left. They do not count against Limits::max_queue_bytes, being the owner's memory. False
+    /// when a link can only copy, and for what is small: then send() is the way.
+    virtual bool send_shared(const std::shared_ptr<const void>& owner, std::string_view bytes) {
+        static_cast<void>(owner);
+        static_cast<void>(bytes);
+        return false;
+    }
     /// What the peer has not taken yet.
     virtual std::size_t queued_bytes() const noexcept = 0;
     /// Stops and resumes on_data(): back-pressure to the peer.
@@ -4026,6 +4099,13 @@ public:
     /// Bytes of the peer, valid for the call; all of them count as taken. The owner may change them
     /// in place.
     virtual void on_data(char* bytes, std::size_t size) = 0;
+    /// Where the next bytes are to be read, with room for `size`; null, as here, for a buffer of
+    /// the server's, which several connections share. Followed by on_data() with bytes that lie
+    /// there, unless nothing has come.
+    virtual char* place_for_input(std::size_t size) {
+        static_cast<void>(size);
+        return nullptr;
+    }
     /// The queue has become empty after it had not been.
     virtual void on_drain() {}
     virtual void on_deadline() {}
@@ -4061,8 +4141,8 @@ class WatchEntry;
 using WatchCallback = std::function<void(Readiness)>;
 
 /// A watched descriptor. Stops watching when it is destroyed, which must happen before the
-/// descriptor is closed; the descriptor itself is not owned. May outlive the server. Ticking thread
-/// only.
+/// descriptor is closed; the descriptor itself is not owned. May outlive the server. Stopped, or
+/// with the server gone, the callback and all that it holds is freed. Ticking thread only.
 class WatchHandle {
 public:
     WatchHandle() = default;
@@ -4646,8 +4726,9 @@ PORTHOLE_NAMESPACE_END
 //         })
 //         .on_close([](porthole::WebSocket& socket, int code, std::string_view reason) { ... }));
 //
-// All functions run inside tick(), and may destroy the server. One that throws closes its
-// connection with 1011.
+// All functions run inside tick(), on its thread, and may send, close, destroy the server. One that
+// throws closes its connection with 1011, and no other. Who may connect is the guard's business:
+// pages of other sites get 403 before any 101.
 
 // porthole/ext/websocket_session.hpp
 
@@ -4829,9 +4910,10 @@ PORTHOLE_NAMESPACE_END
 
 // porthole/ext/websocket_outbox.hpp
 
-// Messages of one WebSocket that wait until its peer has taken what came before. Frames are encoded
-// once and may be shared; what has not begun to leave can still be dropped, or replaced by a newer
-// message with the same key.
+// Messages of one WebSocket that wait until its peer has taken what came before. A payload that has
+// an owner is not copied: many sockets may share it, and what a message was received in may wait to
+// be sent back. What has not begun to leave can still be dropped, or replaced by a newer message
+// with the same key.
 
 #include <deque>
 #include <unordered_map>
@@ -4848,15 +4930,14 @@ enum class WebSocketPolicy : unsigned char {
 
 namespace detail {
 
-/// A frame as it is sent: its head and its payload, or both in one shared string.
+/// A frame as it is sent. Without an owner its payload is valid for the call only.
 struct OutFrame {
     std::string_view head;
     std::string_view payload;
-    std::shared_ptr<const std::string> shared;
+    std::shared_ptr<const void> owner; ///< keeps the payload where it is, unchanged
 
-    std::size_t size() const noexcept {
-        return shared ? shared->size() : head.size() + payload.size();
-    }
+    std::size_t size() const noexcept { return head.size() + payload.size(); }
+    void drop_front(std::size_t size) noexcept;
 };
 
 class Outbox {
@@ -4866,8 +4947,8 @@ public:
     std::size_t bytes() const noexcept { return bytes_; }
     std::size_t cost() const noexcept { return bytes_ + count_ * entry_cost; }
 
-    /// The oldest frame's bytes that have not left; there is one.
-    std::string_view front() const noexcept;
+    /// What has not left of the oldest frame; there is one. Valid until the next change.
+    OutFrame front() const;
     bool has_begun() const noexcept;
     void consume(std::size_t size);
 
@@ -4889,17 +4970,21 @@ public:
 
     /// What a waiting message costs besides its bytes.
     static constexpr std::size_t entry_cost = 128;
+    /// A payload of so much is copied to where it can be shared, so that it is copied only once.
+    static constexpr std::size_t least_shared = 16 * 1024;
 
 private:
     struct Entry {
-        std::string owned;
-        std::shared_ptr<const std::string> shared;
+        std::string bytes; ///< the head, and a payload without an owner
+        std::shared_ptr<const void> owner;
+        std::string_view payload; ///< the owner's
         std::string key;
+        bool has_begun = false; ///< the first of its bytes have left before it came here
         bool is_pinned = false;
         bool is_keyed = false;
         bool is_dropped = false;
 
-        std::string_view bytes() const noexcept { return shared ? *shared : owned; }
+        std::size_t size() const noexcept { return bytes.size() + payload.size(); }
     };
 
     static void fill(Entry& entry, const OutFrame& frame);
@@ -4940,6 +5025,10 @@ struct SessionOptions {
     Duration ping_interval = std::chrono::seconds(30); ///< of silence; zero: no pings
     Duration pong_timeout = std::chrono::seconds(15);
     Duration close_timeout = std::chrono::seconds(2);
+
+    /// Longer times count as this one, so that adding them to a moment is safe; negative ones as
+    /// none.
+    static constexpr std::chrono::milliseconds longest_time = std::chrono::hours(10 * 365 * 24);
 };
 
 /// Who takes a session's events. Each may end the session, and the server.
@@ -4947,7 +5036,7 @@ class SessionEvents {
 public:
     virtual void handle_message(const Message& message) = 0;
     virtual void handle_pong(std::string_view payload) = 0;
-    /// What was queued has left.
+    /// What was queued has left, after so much that the program may wait for it.
     virtual void handle_drain() = 0;
     /// WebSocketSession::wake() was called.
     virtual void handle_wake() = 0;
@@ -4967,6 +5056,8 @@ public:
 
     // What the link's owner is told:
     void on_open(UpgradeLink& link);
+    /// Where the next bytes are best put; null when that makes no difference.
+    char* place_for_input(std::size_t size);
     /// Changes the bytes in place.
     void on_data(char* bytes, std::size_t size);
     void on_drain();
@@ -5021,6 +5112,9 @@ private:
     std::size_t take_control(char* bytes, std::size_t size);
     std::size_t take_piece(char* bytes, std::size_t size);
     bool add_piece(std::string_view piece, bool has_high_bytes, bool is_frame_end);
+    bool collect(std::string_view piece);
+    char* room_for(std::size_t size);
+    std::size_t collected_bytes() const noexcept;
     bool expand_piece(std::string_view piece, bool is_last);
     bool check_text(std::string_view piece, bool has_high_bytes, bool is_message_end);
     void end_frame();
@@ -5037,6 +5131,7 @@ private:
     bool replace_waiting(const OutFrame& frame, std::string_view key);
     bool make_room(std::size_t size);
     void put(const OutFrame& frame, std::string_view key, bool is_pinned);
+    bool is_collected(std::string_view data) const noexcept;
     bool is_keyed(std::string_view key) const noexcept;
     bool is_queue_empty() const noexcept { return !outbox_ || outbox_->is_empty(); }
     bool may_hand_over() const noexcept;
@@ -5056,14 +5151,23 @@ private:
     void release_memory();
     MaskKey next_key();
 
+    /// Random bytes for masks to come.
+    struct KeyPool {
+        std::array<char, 256> bytes;
+        std::size_t left = 0;
+    };
+
     /// Units of one turn: what is left of it waits for the next one.
     static constexpr unsigned max_messages_per_turn = 256;
     static constexpr std::size_t max_expanded_per_turn = 256 * 1024;
-    static constexpr std::size_t expand_slice = 1024; ///< may become a thousand times as much
+    static constexpr std::size_t large_step = 16 * 1024; ///< worth a look at the budget
+    static constexpr std::size_t expand_slice = 256;     ///< may become a thousand times as much
     /// The link is handed more while it holds less than this, ...
     static constexpr std::size_t link_mark = 64 * 1024;
     /// ... and at most so much at once.
     static constexpr std::size_t link_slice = 256 * 1024;
+    /// From so much on a message can be sent back in the memory that it was received in.
+    static constexpr std::size_t least_returned = 16 * 1024;
     /// Up to so much, a payload is copied behind its head before both are handed over.
     static constexpr std::size_t joined_payload = 512;
     /// Memory that is kept while messages come, and given back after a while.
@@ -5087,10 +5191,11 @@ private:
     bool is_user_paused_ = false;
     bool is_reading_paused_ = false; ///< as the link was told
     bool is_in_receive_ = false;
-    bool has_ended_ = false; ///< the peer sends no more
+    bool is_showing_collected_ = false; ///< to handle_message()
+    bool has_ended_ = false;            ///< the peer sends no more
     bool owner_wants_wake_ = false;
     bool is_resume_due_ = false;
-    bool was_short_ = false; ///< on_drain() is owed
+    bool owes_drain_ = false; ///< the program is told when all has left
     bool has_closed_link_ = false;
     bool is_ping_out_ = false;
     bool has_pong_ = false;   ///< to be sent as soon as there is room
@@ -5100,15 +5205,18 @@ private:
     unsigned messages_left_ = 0;
     std::size_t expansion_left_ = 0;
     Utf8Validator utf8_;
-    std::string message_; ///< what has come of the message, when not in one piece
+    std::string message_; ///< what has come of a compressed message, expanded
+    /// What has come of any other, when not in one piece. Shared with the queue for as long as it
+    /// takes to send it back.
+    std::shared_ptr<Buffer> collected_;
     std::string control_; ///< likewise of a control frame's payload
     std::string held_;    ///< received and not looked at yet
 
     std::unique_ptr<Outbox> outbox_; ///< messages that wait for room in the link
     std::string pong_;
     std::string close_frame_;
-    std::string scratch_; ///< a payload that is compressed or masked
-    std::string keys_;    ///< random bytes for masks to come
+    std::string scratch_;           ///< a payload that is compressed or masked
+    std::unique_ptr<KeyPool> keys_; ///< a client's
 
     TimePoint received_at_{};
     TimePoint ping_deadline_ = never;
@@ -5144,12 +5252,16 @@ public:
 
 } // namespace detail
 
-/// A message that is encoded once and sent to many. Cheap to copy; any thread. Never compressed.
+/// A message that is encoded once and sent to many, which share its memory. Cheap to copy; any
+/// thread. Never compressed.
 class PreparedMessage {
 public:
+    /// Of nothing: it cannot be sent.
     PreparedMessage() = default;
+    /// Copies the data, which has to be UTF-8 when it is text.
     explicit PreparedMessage(const Message& message);
-    /// A frame of a server's, encoded elsewhere.
+    /// A whole frame of a server's, encoded elsewhere (RFC 6455 section 5.2), which nobody changes
+    /// any more.
     explicit PreparedMessage(std::shared_ptr<const std::string> frame) noexcept
         : frame_(std::move(frame)) {}
     static PreparedMessage text(std::string_view data) { return PreparedMessage({data, true}); }
@@ -5168,7 +5280,8 @@ public:
     WebSocketHandle(std::weak_ptr<detail::WebSocketPeer> peer, TaskPoster poster) noexcept
         : peer_(std::move(peer)), poster_(std::move(poster)) {}
 
-    /// Any thread. Runs `task` inside the next tick if the socket is still open then.
+    /// Any thread. Runs `task` inside the next tick if the socket is still open then; otherwise,
+    /// and when the server is gone, it is dropped. Wakes a server that waits.
     void post(std::function<void(WebSocket&)> task) const;
 
 private:
@@ -5183,35 +5296,45 @@ public:
     WebSocket(const WebSocket&) = delete;
     WebSocket& operator=(const WebSocket&) = delete;
 
-    /// All or nothing; what the client does not take at once is queued. False when the socket is
-    /// closing, or when the queue is full and the policy has no other way.
+    /// All or nothing, in one frame; what the client does not take at once is queued. False, and
+    /// nothing is sent, when the socket is closing, when the message is larger than
+    /// max_queue_bytes(), or when the queue is full and the policy has no other way. The data may
+    /// go when it returns: what has to wait is copied. A large message that on_message() sends back
+    /// as it came is not even copied, and what is left of a PreparedMessage never is.
     bool send(const Message& message);
-    /// UTF-8.
+    /// UTF-8 (RFC 6455 section 8.1); other text is the program's mistake.
     bool send_text(std::string_view text) { return send(Message{text, true}); }
     bool send_binary(std::string_view bytes) { return send(Message{bytes, false}); }
     bool send(const PreparedMessage& message);
-    /// Takes the place of a message with the same key that still waits, whatever the policy.
+    /// Takes the place of a message with the same key that still waits, whatever the policy; a
+    /// message that has begun to leave is finished first. An empty key is none.
     bool send(const Message& message, std::string_view key);
     bool send(const PreparedMessage& message, std::string_view key);
-    /// At most 125 bytes; on_pong() tells of the answer. Pings for the connection's own sake are
-    /// sent without being asked for.
+    /// At most 125 bytes (RFC 6455 section 5.5.2); on_pong() tells of the answer. False when the
+    /// socket is closing, or when messages wait, behind which it would measure nothing. Pings for
+    /// the connection's own sake are sent without being asked for.
     bool ping(std::string_view payload = {});
 
     /// Closes behind what is queued: 1000, or 3000 to 4999 for the program's own reasons; at most
-    /// 123 bytes of UTF-8 tell why. Messages that still come are dropped. on_close() follows when
-    /// the client has answered, or after close_timeout.
+    /// 123 bytes of UTF-8 tell why, and more is cut. Messages that still come are dropped.
+    /// on_close() follows, in a turn of its own, when the client has answered (RFC 6455 section
+    /// 7.1.2), and after close_timeout() at the latest, which cuts what has not left by then. A
+    /// second call does nothing.
     void close(int code = detail::close_code::normal, std::string_view reason = {});
     /// Ends the connection without a word; on_close() comes in a turn of its own.
     void abort();
 
-    /// Queued here, and not yet taken by the client's side of the connection.
+    /// Bytes, with the frames' heads, that are queued here and not yet taken by the client's side
+    /// of the connection.
     std::size_t buffered_bytes() const noexcept;
     /// True: no more messages are received until it is false again, and the client has to wait.
+    /// Meanwhile its Close, and that it has gone, are not noticed, and it is not pinged.
     void pause_reading(bool is_paused);
     /// Asks for on_wake() in a turn of this socket's own, so that work that concerns many sockets
-    /// is cut into units of the tick's budget.
+    /// is cut into units of the tick's budget. Several calls become one.
     void wake();
 
+    /// Messages can be sent and come: from on_open() on until either side closes.
     bool is_open() const noexcept;
     /// The subprotocol that was agreed on; empty when there is none.
     const std::string& protocol() const noexcept;
@@ -5242,24 +5365,32 @@ class WebSocketRoute {
 public:
     WebSocketRoute();
 
+    /// The handshake is done; what is sent here follows the 101.
     WebSocketRoute& on_open(std::function<void(WebSocket&)> function);
+    /// A whole message. Its data is valid for the call. Without this function they are dropped.
     WebSocketRoute& on_message(std::function<void(WebSocket&, const Message&)> function);
     /// Exactly once for each on_open(): the client's code and reason; 1005 when it gave none; 1006
-    /// when the connection just ended; this side's own when the client broke a rule or a limit.
-    /// Nothing can be sent any more.
+    /// when the connection just ended, or did not answer a close() in time; this side's own when
+    /// the client broke a rule or a limit (RFC 6455 section 7.4.1). The reason is UTF-8, of at most
+    /// 123 bytes, valid for the call. Nothing can be sent any more.
     WebSocketRoute&
     on_close(std::function<void(WebSocket&, int code, std::string_view reason)> function);
-    /// All that was queued has left, after something had to wait.
+    /// All that was queued has left, after a send() that was refused or left 64 KiB or more in
+    /// buffered_bytes(); what is less leaves without a word.
     WebSocketRoute& on_drain(std::function<void(WebSocket&)> function);
+    /// A Pong has come, asked for or not: at most 125 bytes, valid for the call.
     WebSocketRoute& on_pong(std::function<void(WebSocket&, std::string_view payload)> function);
+    /// WebSocket::wake() was called, and the socket is still open.
     WebSocketRoute& on_wake(std::function<void(WebSocket&)> function);
-    /// Decides by the request, as a before hook does: Next::stop sends the answer as it was left,
-    /// or 403.
+    /// Decides by the request, once it is known to be a handshake, as a before hook does:
+    /// Next::stop sends the answer as it was left, or 403.
     WebSocketRoute& accept(BeforeHook decide);
-    /// Subprotocols, the preferred one first.
+    /// Subprotocols, tokens, the preferred one first. The first that the client offers, too, is
+    /// agreed on; when there is none, the connection has none (RFC 6455 section 4.2.2).
     WebSocketRoute& protocols(std::vector<std::string> names);
 
-    /// Larger ones, once expanded, close with 1009. Default: 1 MiB.
+    /// Messages that are larger, once expanded, close with 1009. Memory grows as they come, not
+    /// when they are announced. Default: 1 MiB.
     WebSocketRoute& max_message_bytes(std::size_t bytes);
     /// Frames of one message; more close with 1008. Default: 1024, or one for each 64 bytes of
     /// max_message_bytes() when that is more.
@@ -5267,11 +5398,15 @@ public:
     /// What may wait for one client, and so also the largest message that can be sent. Default:
     /// Limits::max_queue_bytes, or max_message_bytes() when that is more.
     WebSocketRoute& max_queue_bytes(std::size_t bytes);
+    /// What becomes of a message that does not fit. Default: WebSocketPolicy::refuse.
     WebSocketRoute& policy(WebSocketPolicy policy);
-    /// After so much silence the client is asked whether it is still there; zero: never. Default:
-    /// 30 s.
+    /// After so much silence the client is asked whether it is still there (RFC 6455 section
+    /// 5.5.2); zero: never. A client that has not taken what is queued is not asked:
+    /// Limits::write_stall_timeout counts then. Default: 30 s. Of these three times, negative ones
+    /// count as zero, and more than ten years as ten.
     WebSocketRoute& ping_interval(std::chrono::milliseconds interval);
-    /// How long its answer may take before the connection is dropped. Default: 15 s.
+    /// How long its answer, which may be anything, may take before the connection is dropped.
+    /// Default: 15 s.
     WebSocketRoute& pong_timeout(std::chrono::milliseconds timeout);
     /// How long a closing connection waits for the client. Default: 2 s.
     WebSocketRoute& close_timeout(std::chrono::milliseconds timeout);
@@ -5279,6 +5414,8 @@ public:
     /// (PORTHOLE_WITH_ZLIB) it is never agreed on.
     WebSocketRoute& compression(bool is_wanted);
 
+    /// The answer: 101; 400, 405 or 426 for what is no handshake (RFC 6455 section 4.2.2), 403 by
+    /// accept().
     void operator()(const Request& request, Response& response) const;
 
 private:
@@ -5287,6 +5424,7 @@ private:
     std::shared_ptr<detail::WebSocketSettings> settings_;
 };
 
+/// The settings of a route that speaks WebSocket; see above.
 WebSocketRoute websocket();
 
 PORTHOLE_NAMESPACE_END
@@ -5306,10 +5444,9 @@ struct SubscribeOptions {
 };
 
 /// Sends the channel's values as messages, as text where they are UTF-8 unless the options say
-/// otherwise; again for the same channel
-/// it begins anew, with other topics say. A closed channel ends it and leaves the socket open. A
-/// value that is larger than the socket's queue (WebSocketRoute::max_queue_bytes) is left out.
-/// Ticking thread only.
+/// otherwise. Called again for the same channel it begins anew, with other topics perhaps. A closed
+/// channel ends it and leaves the socket open. A value that is larger than the socket's queue
+/// (WebSocketRoute::max_queue_bytes) is left out. Ticking thread only.
 void subscribe(WebSocket& socket, const Channel& channel, const SubscribeOptions& options = {});
 /// True when it was subscribed.
 bool unsubscribe(WebSocket& socket, const Channel& channel);
@@ -5342,22 +5479,30 @@ class FormUpload;
 
 } // namespace detail
 
+/// A file's name that is safe on every system, made of one that a client has sent (a path's
+/// segment, FormPartHead::file_name): without directories, 1 to 128 bytes of UTF-8, no hidden name,
+/// no device's, and '_' in place of what some system takes for something else. Names that differ
+/// may become the same: UploadOptions::may_replace decides then.
+std::string portable_file_name(std::string_view sent);
+
 struct UploadOptions {
     /// False: a file of that name is kept, and the upload is answered with 409.
     bool may_replace = true;
-    /// More is 413.
+    /// Of this file. More is 413.
     std::uint64_t max_bytes = UINT64_MAX;
 };
 
-/// Content into a file at `path`, which is UTF-8 and the program's own: never made of what a client
-/// sent without a check. It is written beside its place and renamed when it is complete; what fails
-/// or is given up leaves nothing behind, and what was there stays. Answers 201, or 204 when it has
-/// replaced a file; 507 when there is no room, at the head where the length is announced; 500 when
-/// there is no such directory or it may not be written to.
+/// Content into a file at `path`, which is UTF-8 and the program's own: of what a client sent, only
+/// portable_file_name() may be part of it. It is written beside its place and renamed when it is
+/// complete; what fails or is given up leaves nothing behind, and what was there stays. Answers
+/// 201, or 204 when it has replaced a file; 507 when there is no room, at the head where the length
+/// is announced; 500 when there is no such directory or it may not be written to.
 ///
 /// Functions that are set on the sink come after its own: on_data() for what has been written,
 /// on_end() when the file stands under its name, instead of the answer above, and on_abort() when
-/// it never will.
+/// it never will. A request with Content-Range is refused with 400: it has only a part of the
+/// content (RFC 9110 section 14.5). Where a file is replaced its permissions stay; links are
+/// replaced themselves, and what is neither is kept.
 BodySink to_file(std::string_view path, const UploadOptions& options = {});
 
 /// Where the content of one part of a form goes.
@@ -5369,8 +5514,10 @@ public:
     static PartSink collect() { return PartSink(Kind::collect); }
     /// To on_data(), piece by piece.
     static PartSink pieces() { return PartSink(Kind::pieces); }
-    /// Into a file, as porthole::to_file() does. All files of a form get their names when the whole
-    /// form has come, ahead of on_end(); until then each holds two descriptors.
+    /// Into a file, as porthole::to_file() does; MultipartLimits::max_files of them in one form.
+    /// All get their names when the whole form has come, in their order and ahead of on_end();
+    /// until then each holds two descriptors. When one cannot have its name, those before it have
+    /// theirs.
     static PartSink to_file(std::string_view path, const UploadOptions& options = {});
     /// The whole form is refused: a status from 400 to 599, and a sentence for the page.
     static PartSink refuse(int status, std::string_view sentence = {});
@@ -5406,8 +5553,8 @@ public:
     /// Of the whole form; see BodySink::max_bytes().
     MultipartSink& max_bytes(std::uint64_t bytes);
 
-    /// To be captured by the functions above. A pause takes effect behind the piece that has
-    /// arrived, which may hold several parts.
+    /// To be captured by the functions above. A pause takes effect at once, also within what has
+    /// arrived already.
     BodyFlow flow() const noexcept { return sink_.flow(); }
     operator BodySink() const { return sink_; }
 
@@ -5449,7 +5596,8 @@ class WebSocketClientCore;
 
 } // namespace detail
 
-/// Set what is to be called, then pump() until is_closed(). The functions run inside pump().
+/// Set what is to be called, then pump() until is_closed(). The functions run inside pump() and
+/// must not destroy the client; one that throws closes the connection with 1011. One thread.
 class WebSocketClient {
 public:
     /// Sends the handshake.
@@ -5733,7 +5881,7 @@ public:
     ListingSource(
         std::shared_ptr<const Directory> root, File directory, std::string_view name,
         std::string_view title, const ListingOptions& options);
-    Piece pull(char* into, std::size_t capacity) override;
+    PORTHOLE_FN Piece pull(char* into, std::size_t capacity) override;
 
 private:
     enum class Phase : unsigned char { reading, rows, done };
@@ -5791,8 +5939,8 @@ void answer_open_failure(Response& response, OpenResult result);
 class FilesMount final : public Mount {
 public:
     FilesMount(std::string_view root, FilesOptions options);
-    Error attach(Server& server) override;
-    void handle(const Request& request, Response& response) override;
+    PORTHOLE_FN Error attach(Server& server) override;
+    PORTHOLE_FN void handle(const Request& request, Response& response) override;
 
 private:
     struct Found {
@@ -5851,9 +5999,9 @@ public:
     FileSource(std::shared_ptr<const OpenFile> file, std::vector<Part> parts);
 
     std::optional<std::uint64_t> size() const override { return size_; }
-    Piece pull(char* into, std::size_t capacity) override;
-    std::uint64_t file_piece(FilePiece& piece) override;
-    void skip(std::uint64_t bytes) override;
+    PORTHOLE_FN Piece pull(char* into, std::size_t capacity) override;
+    PORTHOLE_FN std::uint64_t file_piece(FilePiece& piece) override;
+    PORTHOLE_FN void skip(std::uint64_t bytes) override;
 
 private:
     bool is_at_end() const noexcept { return at_ == parts_.size(); }
@@ -5953,9 +6101,9 @@ public:
     explicit MemorySource(std::string_view bytes) { parts_.push_back({{}, bytes}); }
     explicit MemorySource(std::vector<Part> parts) noexcept : parts_(std::move(parts)) {}
 
-    std::optional<std::uint64_t> size() const override;
-    std::optional<std::string_view> whole() const override;
-    Piece pull(char* into, std::size_t capacity) override;
+    PORTHOLE_FN std::optional<std::uint64_t> size() const override;
+    PORTHOLE_FN std::optional<std::string_view> whole() const override;
+    PORTHOLE_FN Piece pull(char* into, std::size_t capacity) override;
 
 private:
     std::vector<Part> parts_;
@@ -5967,8 +6115,8 @@ private:
 class AssetBundle final : public Mount {
 public:
     explicit AssetBundle(const AssetTable& table) noexcept;
-    Error attach(Server& server) override;
-    void handle(const Request& request, Response& response) override;
+    PORTHOLE_FN Error attach(Server& server) override;
+    PORTHOLE_FN void handle(const Request& request, Response& response) override;
 
 private:
     const Asset* find(std::string_view path) const noexcept;
@@ -5984,9 +6132,9 @@ private:
 class DiskAssets final : public Mount {
 public:
     explicit DiskAssets(const AssetTable& table);
-    ~DiskAssets() override;
-    Error attach(Server& server) override;
-    void handle(const Request& request, Response& response) override;
+    PORTHOLE_FN ~DiskAssets() override;
+    PORTHOLE_FN Error attach(Server& server) override;
+    PORTHOLE_FN void handle(const Request& request, Response& response) override;
 
 private:
     struct Watch;
@@ -6271,7 +6419,7 @@ private:
     /// Places taken by what is no task any more.
     virtual std::size_t places_behind() const noexcept { return 0; }
     /// Of the timeouts that go by the beat, the shortest.
-    virtual std::chrono::milliseconds shortest_timeout() const noexcept;
+    PORTHOLE_FN virtual std::chrono::milliseconds shortest_timeout() const noexcept;
     /// The rest of what goes by the beat. True as long as there is something.
     virtual bool look_after(Duration passed) = 0;
 
@@ -6369,9 +6517,9 @@ class CgiSource final : public BodySource {
 public:
     CgiSource(std::shared_ptr<CgiTask> task, std::optional<std::uint64_t> size) noexcept
         : task_(std::move(task)), size_(size) {}
-    ~CgiSource() override;
+    PORTHOLE_FN ~CgiSource() override;
     std::optional<std::uint64_t> size() const override { return size_; }
-    Piece pull(char* into, std::size_t capacity) override;
+    PORTHOLE_FN Piece pull(char* into, std::size_t capacity) override;
     void set_waker(std::function<void()> waker) override { task_->set_waker(std::move(waker)); }
 
 private:
@@ -6467,7 +6615,7 @@ public:
 
 private:
     std::size_t places_behind() const noexcept override { return reaper_->size(); }
-    bool look_after(Duration passed) override;
+    PORTHOLE_FN bool look_after(Duration passed) override;
 
     CgiSettings settings_;
     std::shared_ptr<ProcessReaper> reaper_ = std::make_shared<ProcessReaper>();
@@ -6643,20 +6791,20 @@ public:
     CgiRun(std::shared_ptr<CgiGate> gate, CgiOrder order, Reply reply);
 
     /// Starts the program.
-    void start() override;
-    void on_beat(Duration passed) override;
+    PORTHOLE_FN void start() override;
+    PORTHOLE_FN void on_beat(Duration passed) override;
     /// Kills the program at once.
-    void shut() noexcept override;
+    PORTHOLE_FN void shut() noexcept override;
     /// True when the poller cannot tell of this program's pipes.
     bool is_polled() const noexcept override { return is_polled_; }
 
     CgiUpload& upload() noexcept override { return upload_; }
-    void on_content(std::string_view piece) override;
-    void on_content_end() override;
-    void on_content_abort() override;
+    PORTHOLE_FN void on_content(std::string_view piece) override;
+    PORTHOLE_FN void on_content_end() override;
+    PORTHOLE_FN void on_content_abort() override;
 
-    BodySource::Piece pull(char* into, std::size_t capacity) override;
-    void on_source_gone(bool is_complete) override;
+    PORTHOLE_FN BodySource::Piece pull(char* into, std::size_t capacity) override;
+    PORTHOLE_FN void on_source_gone(bool is_complete) override;
 
 private:
     /// For how long the end of a program is awaited that has closed its standard output.
@@ -6753,11 +6901,11 @@ class CgiMount final : public Mount {
 public:
     /// With a root: the scripts below it. Else: one program.
     CgiMount(std::string_view root, std::string_view program, CgiSettings settings);
-    ~CgiMount() override;
-    Error attach(Server& server) override;
-    void handle(const Request& request, Response& response) override;
+    PORTHOLE_FN ~CgiMount() override;
+    PORTHOLE_FN Error attach(Server& server) override;
+    PORTHOLE_FN void handle(const Request& request, Response& response) override;
     bool takes_streams() const noexcept override { return true; }
-    BodySink receive(const Request& request, Response& response) override;
+    PORTHOLE_FN BodySink receive(const Request& request, Response& response) override;
 
 private:
     Error find_programs();
@@ -6949,8 +7097,8 @@ private:
         Duration age{};
     };
 
-    std::chrono::milliseconds shortest_timeout() const noexcept override;
-    bool look_after(Duration passed) override;
+    PORTHOLE_FN std::chrono::milliseconds shortest_timeout() const noexcept override;
+    PORTHOLE_FN bool look_after(Duration passed) override;
     Error find_endpoints();
     void drop_idle(NativeHandle handle);
 
@@ -6991,17 +7139,17 @@ class FastCgiRequest final : public CgiTask {
 public:
     FastCgiRequest(std::shared_ptr<FastCgiGate> gate, FastCgiOrder order, Reply reply);
 
-    void start() override;
-    void on_beat(Duration passed) override;
-    void shut() noexcept override;
+    PORTHOLE_FN void start() override;
+    PORTHOLE_FN void on_beat(Duration passed) override;
+    PORTHOLE_FN void shut() noexcept override;
 
     CgiUpload& upload() noexcept override { return upload_; }
-    void on_content(std::string_view piece) override;
-    void on_content_end() override;
-    void on_content_abort() override;
+    PORTHOLE_FN void on_content(std::string_view piece) override;
+    PORTHOLE_FN void on_content_end() override;
+    PORTHOLE_FN void on_content_abort() override;
 
-    BodySource::Piece pull(char* into, std::size_t capacity) override;
-    void on_source_gone(bool is_complete) override;
+    PORTHOLE_FN BodySource::Piece pull(char* into, std::size_t capacity) override;
+    PORTHOLE_FN void on_source_gone(bool is_complete) override;
 
 private:
     enum class Stage : unsigned char {
@@ -7105,11 +7253,11 @@ find_script_end(std::string_view path, const std::vector<std::string>& extension
 class FastCgiMount final : public Mount {
 public:
     FastCgiMount(std::string_view address, bool is_scgi, FastCgiSettings settings);
-    ~FastCgiMount() override;
-    Error attach(Server& server) override;
-    void handle(const Request& request, Response& response) override;
+    PORTHOLE_FN ~FastCgiMount() override;
+    PORTHOLE_FN Error attach(Server& server) override;
+    PORTHOLE_FN void handle(const Request& request, Response& response) override;
     bool takes_streams() const noexcept override { return true; }
-    BodySink receive(const Request& request, Response& response) override;
+    PORTHOLE_FN BodySink receive(const Request& request, Response& response) override;
 
 private:
     bool make_order(const Request& request, Response& response, FastCgiOrder& order) const;
@@ -10085,7 +10233,7 @@ public:
         epoll_event unused{}; // kernels before 2.6.9 want one
         static_cast<void>(::epoll_ctl(epoll_, EPOLL_CTL_DEL, native(handle), &unused));
     }
-    std::size_t poll(Duration timeout, Event* events) noexcept override;
+    PORTHOLE_FN std::size_t poll(Duration timeout, Event* events) noexcept override;
     NativeHandle native_handle() const noexcept override { return epoll_; }
 
 private:
@@ -10197,10 +10345,10 @@ inline constexpr short poll_peer_closed = 0; // the read that meets the end tell
 
 class PollPoller final : public Poller {
 public:
-    Error add(NativeHandle handle, void* owner, Interest interest) override;
-    Error modify(NativeHandle handle, void* owner, Interest interest) override;
-    void remove(NativeHandle handle) noexcept override;
-    std::size_t poll(Duration timeout, Event* events) noexcept override;
+    PORTHOLE_FN Error add(NativeHandle handle, void* owner, Interest interest) override;
+    PORTHOLE_FN Error modify(NativeHandle handle, void* owner, Interest interest) override;
+    PORTHOLE_FN void remove(NativeHandle handle) noexcept override;
+    PORTHOLE_FN std::size_t poll(Duration timeout, Event* events) noexcept override;
     NativeHandle native_handle() const noexcept override { return invalid_handle; }
 
 private:
@@ -16240,6 +16388,13 @@ ChunkedDecoder::decode(std::string_view bytes, std::size_t& consumed, std::strin
     return state_ == State::failed ? ParseStatus::failed : ParseStatus::need_more;
 }
 
+PORTHOLE_FN void ChunkedDecoder::put_back(std::size_t size) noexcept {
+    if (size != 0) {
+        left_ = size + (state_ == State::data ? left_ : 0); // else it counts the line end
+        state_ = State::data;
+    }
+}
+
 PORTHOLE_FN void ChunkedDecoder::reset() noexcept {
     state_ = State::size_line;
     fault_ = RequestFault::none;
@@ -16803,6 +16958,16 @@ PORTHOLE_FN Response& Response::upgrade(std::string_view protocol, std::shared_p
     return *this;
 }
 
+PORTHOLE_FN Response& Response::fail_upgrade(std::string_view protocol, std::string_view sentence) {
+    constexpr int upgrade_required = 426;
+    PORTHOLE_ASSERT(detail::is_protocol(protocol), "a protocol is named such as \"websocket\"");
+    fail(upgrade_required, sentence);
+    if (detail::is_protocol(protocol)) { // RFC 9110 section 7.8: Connection names it, too
+        parts_->fields.append("Connection: upgrade\r\nUpgrade: ").append(protocol).append("\r\n");
+    }
+    return *this;
+}
+
 PORTHOLE_NAMESPACE_END
 
 // porthole/http/serializer.inl
@@ -17046,6 +17211,7 @@ PORTHOLE_FN int status_of(MultipartFault fault) noexcept {
     case MultipartFault::too_many_part_fields:
     case MultipartFault::name_too_long: return fields_too_large;
     case MultipartFault::too_many_parts:
+    case MultipartFault::too_many_files:
     case MultipartFault::part_too_large:
     case MultipartFault::collected_too_large: return content_too_large;
     }
@@ -17073,6 +17239,8 @@ PORTHOLE_FN std::string_view describe(MultipartFault fault) noexcept {
         return "A name in the form is too long (MultipartLimits::max_name_bytes).";
     case MultipartFault::too_many_parts:
         return "The form has too many parts (MultipartLimits::max_parts).";
+    case MultipartFault::too_many_files:
+        return "The form has too many files (MultipartLimits::max_files).";
     case MultipartFault::part_too_large:
         return "A part of the form is too large (MultipartLimits::max_part_bytes).";
     case MultipartFault::collected_too_large:
@@ -19094,6 +19262,9 @@ PORTHOLE_FN void Mailbox::request_stop() noexcept {
 PORTHOLE_FN void Mailbox::take(std::deque<Letter>& into) {
     const std::lock_guard<std::mutex> lock(mutex_);
     has_letters_.store(false, std::memory_order_release);
+    if (into.empty()) {
+        into.swap(letters_); // at once, however many there are
+    }
     while (!letters_.empty()) {
         into.push_back(std::move(letters_.front()));
         letters_.pop_front();
@@ -19202,6 +19373,7 @@ struct Exchange {
     std::shared_ptr<BodyIntake> intake; ///< takes the content as it comes
     std::uint64_t content_taken = 0;    ///< by it
     std::uint32_t route_id = 0;         ///< the route that it comes from
+    bool is_content_ending = false;     ///< all of it has come, and the sink has work to do yet
     bool is_content_unread = false;     ///< and will not be: the connection ends behind the answer
     unsigned rewrites = 0;              ///< how often another target took the first one's place
     std::string first_method;           ///< what the client asked for, once it was rewritten
@@ -19231,9 +19403,9 @@ public:
 
     /// Begins to watch; an error means that the connection is to be dropped.
     Error open();
-    void serve(Readiness ready) override;
+    PORTHOLE_FN void serve(Readiness ready) override;
     void drop() noexcept override { close_now(); }
-    void on_deadline() override;
+    PORTHOLE_FN void on_deadline() override;
 
     /// What a transport without a descriptor is ready for, as far as it matters now.
     Readiness wanted_readiness() const noexcept;
@@ -19268,15 +19440,17 @@ public:
     Interest interest() const noexcept { return interest_; }
 
     // UpgradeLink
-    bool send(std::string_view bytes) override;
-    std::size_t queued_bytes() const noexcept override;
-    void pause_reading(bool is_paused) override;
-    void close() override;
-    void abort() override;
-    void set_deadline(TimePoint deadline) override;
-    void wake() override;
-    TimePoint now() const noexcept override;
-    bool has_time() noexcept override;
+    PORTHOLE_FN bool send(std::string_view bytes) override;
+    PORTHOLE_FN bool
+    send_shared(const std::shared_ptr<const void>& owner, std::string_view bytes) override;
+    PORTHOLE_FN std::size_t queued_bytes() const noexcept override;
+    PORTHOLE_FN void pause_reading(bool is_paused) override;
+    PORTHOLE_FN void close() override;
+    PORTHOLE_FN void abort() override;
+    PORTHOLE_FN void set_deadline(TimePoint deadline) override;
+    PORTHOLE_FN void wake() override;
+    PORTHOLE_FN TimePoint now() const noexcept override;
+    PORTHOLE_FN bool has_time() noexcept override;
     std::string_view peer() const noexcept override { return peer_; }
 
 private:
@@ -19305,7 +19479,6 @@ private:
     void on_peer_end();
     void drain_input(Readiness ready);
     void become_idle();
-    void read_upgraded(Readiness ready);
     void finish_turn();
     void update_deadline();
     TimePoint phase_deadline() const noexcept;
@@ -19318,8 +19491,10 @@ private:
     std::size_t begin_content(std::string_view rest);
     std::size_t take_content(std::string_view bytes);
     std::size_t take_chunked(std::string_view bytes);
-    bool add_content(std::string_view piece);
-    bool give_content(std::string_view piece);
+    bool add_content(std::string_view piece, std::size_t& taken);
+    bool give_content(std::string_view piece, std::size_t& taken);
+    void fail_content(int status);
+    bool conclude_content();
     bool takes_content() const noexcept;
     bool is_content_paused() const noexcept;
     void end_content();
@@ -19341,14 +19516,19 @@ private:
     BodySource::State pull_chunk(Buffer& out);
     void end_source();
     std::size_t write_some(std::size_t most);
-    std::size_t write_now(std::string_view bytes);
     void keep_unsent();
     void on_output_sent();
     void finish_answer();
-    void begin_upgrade();
     void begin_linger();
     void report_peer_gone() noexcept;
     void note_access(bool is_complete);
+
+    // connection_upgrade.inl: what an Upgrade owns
+    void begin_upgrade();
+    void read_upgraded(Readiness ready);
+    std::size_t write_now(std::string_view bytes);
+    bool queue(std::string_view bytes);
+    bool queue_body_left();
 
     ServerCore& core_;
     std::unique_ptr<Transport> transport_;
@@ -19359,6 +19539,7 @@ private:
     Buffer out_;                         ///< not yet taken by the peer
     std::string body_;                   ///< a large answer's content ...
     std::unique_ptr<BodySource> body_owner_; ///< ... or whoever keeps it in memory ...
+    std::shared_ptr<const void> body_share_; ///< ... which an Upgrade's link does like this ...
     std::string_view body_left_;             ///< ... and what of it has not left yet
     std::unique_ptr<BodySource> source_;
     std::shared_ptr<Connection*> source_waker_; ///< what a source's waker reaches us through
@@ -19410,9 +19591,9 @@ public:
     ~ListenerEntry();
 
     Error open();
-    void serve(Readiness ready) override;
+    PORTHOLE_FN void serve(Readiness ready) override;
     void drop() noexcept override { back_off(); }
-    void on_deadline() override;
+    PORTHOLE_FN void on_deadline() override;
     const Listener& listener() const noexcept { return listener_; }
     Interest interest() const noexcept { return interest_; }
 
@@ -19431,7 +19612,7 @@ public:
         : core_(&core), handle_(handle), interest_(interest), callback_(std::move(callback)) {}
 
     Error open();
-    void serve(Readiness ready) override;
+    PORTHOLE_FN void serve(Readiness ready) override;
     void drop() noexcept override { stop(); }
     void set_interest(Interest interest);
     void stop() noexcept;
@@ -19466,6 +19647,7 @@ public:
     void on_deadline();
     void drop() noexcept {
         disarm();
+        const std::function<void()> dropped = std::move(task_); // what it holds may drop us again
         task_ = nullptr;
     }
     void keep_alive(std::weak_ptr<TimerEntry> self) { self_ = std::move(self); }
@@ -19535,8 +19717,10 @@ public:
     };
     Content receive(Exchange& x);
     /// False when the sink threw: x then holds the answer, which is still to be finished, and no
-    /// sink any more.
-    bool give(Exchange& x, std::string_view piece);
+    /// sink any more. What was not `taken` of the piece is to come again.
+    bool give(Exchange& x, std::string_view piece, std::size_t& taken);
+    /// A unit of what the sink does behind the last byte, again until `is_done`; false as above.
+    bool conclude(Exchange& x, bool& is_done);
     /// The content has ended behind an answer that was begun before.
     void end_content(Exchange& x);
     /// A sink takes no more: x then holds the answer.
@@ -19630,6 +19814,8 @@ private:
     void make_error(Exchange& x, int status, std::string_view sentence);
     std::uint64_t max_content(const Route* route) const noexcept;
     bool open_intake(Exchange& x);
+    template <class Function, class Call>
+    bool run_intake(Exchange& x, Function& function, const Call& call);
     void end_intake(Exchange& x, const Request& request, Response& response);
     RequestFault show_rewritten(Exchange& x, std::string_view target);
     void answer_login(Exchange& x);
@@ -19891,6 +20077,16 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
+PORTHOLE_FN void BodyIntake::refuse(int status, std::string_view sentence) {
+    constexpr int first_error = 400;
+    constexpr int last_error = 599;
+    constexpr int internal_server_error = 500;
+    const bool is_error = status >= first_error && status <= last_error;
+    PORTHOLE_ASSERT(is_error, "a refusal is a status from 400 to 599");
+    refusal = is_error ? status : internal_server_error;
+    refusal_sentence.assign(sentence);
+}
+
 PORTHOLE_FN void BodyIntake::abort() noexcept {
     if (is_over) {
         return;
@@ -19914,6 +20110,8 @@ PORTHOLE_FN void BodyIntake::forget() noexcept {
     on_end = nullptr;
     on_abort = nullptr;
     on_head = nullptr;
+    on_some = nullptr;
+    on_last = nullptr;
     program = nullptr;
 }
 
@@ -19922,14 +20120,8 @@ PORTHOLE_FN void BodyIntake::forget() noexcept {
 PORTHOLE_FN BodySink::BodySink() : intake_(std::make_shared<detail::BodyIntake>()) {}
 
 PORTHOLE_FN BodySink BodySink::refuse(int status, std::string_view sentence) {
-    constexpr int first_error = 400;
-    constexpr int last_error = 599;
-    constexpr int internal_server_error = 500;
-    const bool is_error = status >= first_error && status <= last_error;
-    PORTHOLE_ASSERT(is_error, "a refusal is a status from 400 to 599");
     BodySink sink;
-    sink.intake_->refusal = is_error ? status : internal_server_error;
-    sink.intake_->refusal_sentence.assign(sentence);
+    sink.intake_->refuse(status, sentence);
     return sink;
 }
 
@@ -19986,17 +20178,11 @@ PORTHOLE_FN void BodyFlow::resume() {
 }
 
 PORTHOLE_FN void BodyFlow::refuse(int status, std::string_view sentence) {
-    constexpr int first_error = 400;
-    constexpr int last_error = 599;
-    constexpr int internal_server_error = 500;
-    const bool is_error = status >= first_error && status <= last_error;
-    PORTHOLE_ASSERT(is_error, "a refusal is a status from 400 to 599");
     const std::shared_ptr<detail::BodyIntake> intake = intake_.lock();
     if (!intake || intake->is_over || intake->refusal != 0) {
         return;
     }
-    intake->refusal = is_error ? status : internal_server_error;
-    intake->refusal_sentence.assign(sentence);
+    intake->refuse(status, sentence);
     if (intake->connection != nullptr) {
         intake->connection->resume_content();
     }
@@ -20061,8 +20247,8 @@ PORTHOLE_FN BodySource::Piece StreamSource::pull(char* into, std::size_t capacit
     }
     if (state->was_short && state->queue.size() <= state->low_mark_bytes) {
         state->was_short = false;
-        if (const std::function<void()> go_on = state->on_writable) {
-            go_on();
+        if (const std::shared_ptr<std::function<void()>> go_on = state->on_writable) {
+            (*go_on)();
         }
     }
     if (state->is_broken) {
@@ -20124,7 +20310,8 @@ PORTHOLE_FN bool Stream::write_whole(std::string_view bytes) {
 
 PORTHOLE_FN void Stream::on_writable(std::function<void()> go_on) {
     if (is_open()) {
-        state_->on_writable = std::move(go_on);
+        state_->on_writable =
+            go_on ? std::make_shared<std::function<void()>>(std::move(go_on)) : nullptr;
     }
 }
 
@@ -20232,16 +20419,19 @@ PORTHOLE_FN TimerHandle::TimerHandle(std::shared_ptr<detail::TimerEntry> entry) 
 
 PORTHOLE_FN TimerHandle& TimerHandle::operator=(TimerHandle&& other) noexcept {
     if (this != &other) {
-        cancel();
+        const std::shared_ptr<detail::TimerEntry> entry = std::exchange(entry_, nullptr);
         entry_ = std::move(other.entry_);
+        if (entry) {
+            entry->drop();
+        }
     }
     return *this;
 }
 
 PORTHOLE_FN void TimerHandle::cancel() noexcept {
-    if (entry_) {
-        entry_->drop();
-        entry_.reset();
+    // What the task holds may be the owner of this handle, which then ends in here.
+    if (const std::shared_ptr<detail::TimerEntry> entry = std::exchange(entry_, nullptr)) {
+        entry->drop();
     }
 }
 
@@ -20294,26 +20484,30 @@ inline void beat(const std::shared_ptr<EventStreamState>& state, Server& server)
 
 } // namespace detail
 
-PORTHOLE_FN bool EventStream::send(const ServerSentEvent& event) {
+template <class Append>
+PORTHOLE_FN bool EventStream::send_text(const Append& append) {
     if (!is_open()) {
         return false;
     }
     state_->text.clear();
-    detail::append_event(state_->text, event);
+    append(state_->text);
     const bool is_sent = state_->stream.write_whole(state_->text);
     state_->was_sent = state_->was_sent || is_sent;
     return is_sent;
 }
 
+PORTHOLE_FN bool EventStream::send(const ServerSentEvent& event) {
+    return send_text([&event](std::string& to) { detail::append_event(to, event); });
+}
+
 PORTHOLE_FN bool EventStream::comment(std::string_view text) {
-    if (!is_open()) {
-        return false;
+    return send_text([text](std::string& to) { detail::append_event_comment(to, text); });
+}
+
+PORTHOLE_FN void EventStream::on_writable(std::function<void()> go_on) {
+    if (state_) {
+        state_->stream.on_writable(std::move(go_on));
     }
-    state_->text.clear();
-    detail::append_event_comment(state_->text, text);
-    const bool is_sent = state_->stream.write_whole(state_->text);
-    state_->was_sent = state_->was_sent || is_sent;
-    return is_sent;
 }
 
 PORTHOLE_FN void EventStream::on_close(std::function<void()> gone) {
@@ -20352,7 +20546,8 @@ PORTHOLE_NAMESPACE_END
 // porthole/server/connection.inl
 
 // The input side of a connection. What becomes of a request's content is in connection_content.inl,
-// the output side in connection_output.inl, what every turn ends with in connection_turn.inl.
+// the output side in connection_output.inl, what every turn ends with in connection_turn.inl, and
+// what an Upgrade owns in connection_upgrade.inl.
 
 PORTHOLE_NAMESPACE_BEGIN
 
@@ -20383,7 +20578,7 @@ PORTHOLE_FN void Exchange::reset() noexcept {
     }
     content_taken = 0;
     route_id = 0;
-    is_content_unread = false;
+    is_content_ending = is_content_unread = false;
     rewrites = 0;
     first_method.clear();
     first_target.clear();
@@ -20453,6 +20648,11 @@ PORTHOLE_FN void Connection::serve(Readiness ready) {
         if (exchange_ && exchange_->intake && exchange_->intake->refusal != 0) {
             refuse_rest();
             if (phase_ != Phase::closed) {
+                send_output();
+            }
+        } else if (exchange_ && exchange_->intake && exchange_->is_content_ending) {
+            end_content();
+            if (phase_ != Phase::closed && has_output()) {
                 send_output();
             }
         } else if (wants_input()) {
@@ -20741,47 +20941,6 @@ PORTHOLE_FN void Connection::call_owner(const Call& call) {
     is_in_turn_ = may_write_now_ = false;
 }
 
-PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
-    if (std::exchange(wants_wake_, false)) {
-        call_owner([](Upgrade& owner) { owner.on_wake(); });
-        if (!wants_wake_) { // else it would keep a tick going that gets nothing done
-            core_.count_work();
-        }
-    }
-    if (phase_ != Phase::upgraded) {
-        return;
-    }
-    if (ready.error) {
-        close_now();
-    } else if (is_reading_paused_ || peer_ended_) {
-        if (ready.hangup && !interest_.hangup) {
-            stop_watching(); // reported although it is masked: both directions are closed
-        }
-    } else if (!in_.is_empty()) {
-        Buffer held(std::move(in_));
-        core_.count_work();
-        call_owner([&held](Upgrade& owner) { owner.on_data(held.data(), held.size()); });
-    } else if (ready.read || ready.hangup) {
-        const IoResult result =
-            transport_->read(core_.read_buffer(), core_.limits().max_read_bytes_per_turn);
-        if (result.status == IoStatus::ok) {
-            core_.count_in(result.bytes);
-            call_owner([this, &result](Upgrade& owner) {
-                owner.on_data(core_.read_buffer(), result.bytes);
-            });
-        } else if (result.status == IoStatus::end) {
-            peer_ended_ = true;
-            core_.count_work();
-            call_owner([](Upgrade& owner) { owner.on_end(); });
-        } else if (result.status == IoStatus::failed) {
-            close_now();
-        }
-    }
-    if (phase_ == Phase::upgraded && (has_output() || close_when_sent_)) {
-        send_output();
-    }
-}
-
 } // namespace detail
 
 PORTHOLE_NAMESPACE_END
@@ -20822,16 +20981,17 @@ PORTHOLE_FN std::size_t Connection::take_content(std::string_view bytes) {
     }
     const std::uint64_t here = bytes.size();
     const auto size = static_cast<std::size_t>(here < x.content_left ? here : x.content_left);
-    if (!add_content(bytes.substr(0, size))) {
+    std::size_t taken = 0;
+    if (!add_content(bytes.substr(0, size), taken)) {
         return bytes.size();
     }
-    x.content_left -= size;
-    if (x.content_left != 0) {
-        needs_more_ = true;
-        return size;
+    x.content_left -= taken;
+    if (x.content_left == 0) {
+        end_content();
+    } else {
+        needs_more_ = taken == bytes.size();
     }
-    end_content();
-    return size;
+    return taken;
 }
 
 PORTHOLE_FN std::size_t Connection::take_chunked(std::string_view bytes) {
@@ -20842,8 +21002,13 @@ PORTHOLE_FN std::size_t Connection::take_chunked(std::string_view bytes) {
         std::string_view piece;
         const ParseStatus status = x.chunked.decode(bytes.substr(used), consumed, piece);
         used += consumed;
-        if (!piece.empty() && !add_content(piece)) {
-            return bytes.size();
+        if (!piece.empty()) {
+            std::size_t taken = 0;
+            if (!add_content(piece, taken)) {
+                return bytes.size();
+            }
+            x.chunked.put_back(piece.size() - taken);
+            used -= piece.size() - taken;
         }
         if (status == ParseStatus::failed) {
             refuse(x.chunked.fault());
@@ -20864,12 +21029,13 @@ PORTHOLE_FN std::size_t Connection::take_chunked(std::string_view bytes) {
     }
 }
 
-/// False when it was too much and has been refused.
-PORTHOLE_FN bool Connection::add_content(std::string_view piece) {
+/// False when it was too much and has been refused. What was not `taken` is to come again.
+PORTHOLE_FN bool Connection::add_content(std::string_view piece, std::size_t& taken) {
     Exchange& x = *exchange_;
     if (x.intake) {
-        return give_content(piece);
+        return give_content(piece, taken);
     }
+    taken = piece.size();
     if (piece.size() > x.max_content - x.content.size()) {
         refuse(RequestFault::content_too_large);
         return false;
@@ -20880,34 +21046,41 @@ PORTHOLE_FN bool Connection::add_content(std::string_view piece) {
 }
 
 /// To whoever takes the content as it comes. False when it goes no further.
-PORTHOLE_FN bool Connection::give_content(std::string_view piece) {
+PORTHOLE_FN bool Connection::give_content(std::string_view piece, std::size_t& taken) {
     Exchange& x = *exchange_;
     if (piece.size() > x.max_content - x.content_taken) {
         refuse(RequestFault::content_too_large);
         return false;
     }
-    x.content_taken += piece.size();
-    received_ += piece.size();
-    const bool has_begun = phase_ != Phase::content; // the answer; then it can only be broken off
     const int status = x.response.status;
-    if (!core_.give(x, piece)) {
-        if (has_begun) {
-            x.response.status = status; // what the access log is to show
-            close_now();
-        } else if (phase_ != Phase::closed) {
-            core_.finish_response(x);
-        }
-        if (phase_ != Phase::closed) {
-            x.is_content_unread = true;
-            send_answer();
-        }
+    if (!core_.give(x, piece, taken)) {
+        fail_content(status);
         return false;
     }
+    x.content_taken += taken;
+    received_ += taken;
     if (x.intake->refusal != 0) {
         refuse_rest();
         return false;
     }
     return true;
+}
+
+/// Its sink threw. `status` was the answer's before, which can only be broken off once it has
+/// begun.
+PORTHOLE_FN void Connection::fail_content(int status) {
+    Exchange& x = *exchange_;
+    x.is_content_ending = false;
+    if (phase_ == Phase::sending) {
+        x.response.status = status; // what the access log is to show
+        close_now();
+    } else if (phase_ != Phase::closed) {
+        core_.finish_response(x);
+    }
+    if (phase_ != Phase::closed) {
+        x.is_content_unread = true;
+        send_answer();
+    }
 }
 
 /// True while the content of the request is coming in, be it behind the begin of its answer.
@@ -20916,11 +21089,35 @@ PORTHOLE_FN bool Connection::takes_content() const noexcept {
 }
 
 PORTHOLE_FN bool Connection::is_content_paused() const noexcept {
-    return exchange_ && exchange_->intake && exchange_->intake->is_paused;
+    return exchange_ && exchange_->intake
+           && (exchange_->intake->is_paused || exchange_->is_content_ending);
+}
+
+/// One unit of what the sink does behind the last byte. True when on_end() may be called.
+PORTHOLE_FN bool Connection::conclude_content() {
+    Exchange& x = *exchange_;
+    if (!x.intake) {
+        return true;
+    }
+    const int status = x.response.status;
+    bool is_done = true;
+    if (!core_.conclude(x, is_done)) {
+        fail_content(status);
+        return false;
+    }
+    x.is_content_ending = !is_done;
+    if (!is_done) {
+        core_.count_work();
+        core_.make_ready(*this);
+    }
+    return is_done;
 }
 
 PORTHOLE_FN void Connection::end_content() {
     Exchange& x = *exchange_;
+    if (!conclude_content()) {
+        return;
+    }
     if (phase_ == Phase::sending) {
         const int status = x.response.status;
         core_.end_content(x);
@@ -21093,7 +21290,7 @@ PORTHOLE_FN void Connection::send_output() {
             left -= write_some(left);
         } else {
             on_output_sent();
-            if (core_.out().is_empty()) {
+            if (phase_ == Phase::closed || !has_output()) {
                 return;
             } // else on_drain() has sent more
         }
@@ -21150,6 +21347,7 @@ PORTHOLE_FN std::size_t Connection::write_some(std::size_t most) {
     if (taken != 0 && body_left_.empty()) {
         std::string().swap(body_); // assigning would keep the memory
         body_owner_.reset();
+        body_share_.reset();
     }
     return result.bytes;
 }
@@ -21377,23 +21575,6 @@ PORTHOLE_FN void Connection::begin_linger() {
     out_.release();
 }
 
-PORTHOLE_FN void Connection::begin_upgrade() {
-    upgrade_ = std::move(exchange_->response.upgrade);
-    exchange_->response.status = 101;
-    note_access(true);
-    core_.release_exchange(std::move(exchange_));
-    phase_ = Phase::upgraded;
-    peer_ended_ = false; // an end that was noticed before is still to be told to the owner
-    keep_unsent();       // what the owner sends stays behind the 101
-    if (phase_ == Phase::closed) {
-        return;
-    }
-    call_owner([this](Upgrade& owner) { owner.on_open(*this); });
-    if (phase_ == Phase::upgraded) {
-        core_.make_ready(*this); // for what it has sent, and for what came behind the request
-    }
-}
-
 PORTHOLE_FN void Connection::note_access(bool is_complete) {
     has_answer_ = false;
     core_.note_access(*exchange_, is_complete);
@@ -21454,93 +21635,6 @@ PORTHOLE_FN void Connection::complete(ReplyState& reply) {
         close_now();
     }
     finish_turn();
-}
-
-PORTHOLE_FN std::size_t Connection::queued_bytes() const noexcept {
-    return out_.size() + (is_in_turn_ ? core_.out().size() : 0);
-}
-
-/// In a turn of its own it sends through the core's buffer, so that only what the peer does not
-/// take costs it memory; what is large, and first, is not even copied there.
-PORTHOLE_FN bool Connection::send(std::string_view bytes) {
-    constexpr std::size_t least_at_once = 64 * 1024; // less is gathered with what comes behind it
-    const std::size_t most = core_.limits().max_queue_bytes;
-    if (phase_ != Phase::upgraded || close_when_sent_ || bytes.size() > most
-        || queued_bytes() > most - bytes.size()) {
-        return false;
-    }
-    if (may_write_now_ && bytes.size() >= least_at_once && !has_output()) {
-        bytes.remove_prefix(write_now(bytes));
-    }
-    if (bytes.empty()) {
-        return true;
-    }
-    if (is_in_turn_ && core_.out().append(bytes)) {
-        return true;
-    }
-    if (is_in_turn_) {
-        keep_unsent();
-    }
-    if (phase_ != Phase::upgraded || !out_.append(bytes)) {
-        return false;
-    }
-    core_.make_ready(*this);
-    return true;
-}
-
-/// One write in a turn, from where the bytes are. A failure is met again by the next one, outside
-/// of the owner's call.
-PORTHOLE_FN std::size_t Connection::write_now(std::string_view bytes) {
-    may_write_now_ = false;
-    const std::string_view slice = bytes.substr(0, core_.limits().max_write_bytes_per_turn);
-    const IoResult result = transport_->write(&slice, 1);
-    if (result.status != IoStatus::ok) {
-        return 0;
-    }
-    core_.count_out(result.bytes);
-    output_moved_ = true;
-    return result.bytes;
-}
-
-PORTHOLE_FN void Connection::wake() {
-    if (phase_ == Phase::upgraded) {
-        wants_wake_ = true;
-        core_.make_ready(*this);
-    }
-}
-
-PORTHOLE_FN void Connection::pause_reading(bool is_paused) {
-    is_reading_paused_ = is_paused;
-    if (phase_ == Phase::upgraded) {
-        core_.make_ready(*this);
-    }
-}
-
-PORTHOLE_FN void Connection::close() {
-    if (phase_ == Phase::upgraded) {
-        close_when_sent_ = true;
-        core_.make_ready(*this);
-    }
-}
-
-PORTHOLE_FN void Connection::abort() {
-    close_now();
-}
-
-PORTHOLE_FN void Connection::set_deadline(TimePoint deadline) {
-    owner_deadline_ = deadline;
-    if (phase_ == Phase::upgraded) {
-        update_deadline();
-    }
-}
-
-PORTHOLE_FN bool Connection::has_time() noexcept {
-    core_.read_clock();
-    return !core_.is_out_of_time();
-}
-
-PORTHOLE_FN TimePoint Connection::now() const noexcept {
-    return core_.now();
 }
 
 } // namespace detail
@@ -21775,6 +21869,201 @@ PORTHOLE_FN void Connection::close_now() noexcept {
         PORTHOLE_CATCH_ALL {}
     }
     abort_intake();
+}
+
+} // namespace detail
+
+PORTHOLE_NAMESPACE_END
+
+// porthole/server/connection_upgrade.inl
+
+// A connection that an Upgrade owns: its turns, and its owner's side of it. What is sent in a turn
+// gathers in the core's buffer like answers do; what is large leaves from where it is.
+
+PORTHOLE_NAMESPACE_BEGIN
+
+namespace detail {
+
+PORTHOLE_FN void Connection::begin_upgrade() {
+    upgrade_ = std::move(exchange_->response.upgrade);
+    exchange_->response.status = 101;
+    note_access(true);
+    core_.release_exchange(std::move(exchange_));
+    phase_ = Phase::upgraded;
+    peer_ended_ = false; // an end that was noticed before is still to be told to the owner
+    keep_unsent();       // what the owner sends stays behind the 101
+    if (phase_ == Phase::closed) {
+        return;
+    }
+    call_owner([this](Upgrade& owner) { owner.on_open(*this); });
+    if (phase_ == Phase::upgraded && is_draining_) { // the server has said so to all others
+        call_owner([this](Upgrade& owner) { owner.on_stop(*this); });
+    }
+    if (phase_ == Phase::upgraded) {
+        core_.make_ready(*this); // for what it has sent, and for what came behind the request
+    }
+}
+
+PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
+    if (std::exchange(wants_wake_, false)) {
+        call_owner([](Upgrade& owner) { owner.on_wake(); });
+        if (!wants_wake_) { // else it would keep a tick going that gets nothing done
+            core_.count_work();
+        }
+    }
+    if (phase_ != Phase::upgraded) {
+        return;
+    }
+    if (ready.error) {
+        close_now();
+    } else if (is_reading_paused_ || peer_ended_) {
+        if (ready.hangup && !interest_.hangup) {
+            stop_watching(); // reported although it is masked: both directions are closed
+        }
+    } else if (!in_.is_empty()) {
+        Buffer held(std::move(in_));
+        core_.count_work();
+        call_owner([&held](Upgrade& owner) { owner.on_data(held.data(), held.size()); });
+    } else if (ready.read || ready.hangup) {
+        const std::size_t most = core_.limits().max_read_bytes_per_turn;
+        char* const place = upgrade_->place_for_input(most);
+        char* const into = place != nullptr ? place : core_.read_buffer();
+        const IoResult result = transport_->read(into, most);
+        if (result.status == IoStatus::ok) {
+            core_.count_in(result.bytes);
+            call_owner([into, &result](Upgrade& owner) { owner.on_data(into, result.bytes); });
+        } else if (result.status == IoStatus::end) {
+            peer_ended_ = true;
+            core_.count_work();
+            call_owner([](Upgrade& owner) { owner.on_end(); });
+        } else if (result.status == IoStatus::failed) {
+            close_now();
+        }
+    }
+    if (phase_ == Phase::upgraded && (has_output() || close_when_sent_)) {
+        send_output();
+    }
+}
+
+PORTHOLE_FN std::size_t Connection::queued_bytes() const noexcept {
+    return out_.size() + (is_in_turn_ ? core_.out().size() : 0) + body_left_.size();
+}
+
+/// In a turn of its own it sends through the core's buffer, so that only what the peer does not
+/// take costs it memory; what is large, and first, is not even copied there.
+PORTHOLE_FN bool Connection::send(std::string_view bytes) {
+    constexpr std::size_t least_at_once = 64 * 1024; // less is gathered with what comes behind it
+    const std::size_t most = core_.limits().max_queue_bytes;
+    if (phase_ != Phase::upgraded || close_when_sent_ || bytes.size() > most
+        || queued_bytes() > most - bytes.size() || !queue_body_left()) {
+        return false;
+    }
+    if (may_write_now_ && bytes.size() >= least_at_once && out_.is_empty()) {
+        bytes.remove_prefix(write_now(bytes));
+    }
+    return bytes.empty() || queue(bytes);
+}
+
+PORTHOLE_FN bool
+Connection::send_shared(const std::shared_ptr<const void>& owner, std::string_view bytes) {
+    constexpr std::size_t least_shared = 16 * 1024; // less is cheaper to copy
+    if (phase_ != Phase::upgraded || close_when_sent_ || bytes.size() < least_shared
+        || queued_bytes() > core_.limits().max_queue_bytes || !queue_body_left()) {
+        return false;
+    }
+    body_left_ = bytes;
+    body_share_ = owner;
+    if (!is_in_turn_) {
+        core_.make_ready(*this);
+    }
+    return true;
+}
+
+/// What stays in its owner's memory leaves last: to send more behind it, it is copied after all.
+PORTHOLE_FN bool Connection::queue_body_left() {
+    if (!body_left_.empty()) {
+        if (!queue(body_left_)) {
+            return false;
+        }
+        body_left_ = {};
+        body_share_.reset();
+    }
+    return true;
+}
+
+PORTHOLE_FN bool Connection::queue(std::string_view bytes) {
+    if (is_in_turn_ && core_.out().append(bytes)) {
+        return true;
+    }
+    if (is_in_turn_) {
+        keep_unsent();
+    }
+    if (phase_ != Phase::upgraded || !out_.append(bytes)) {
+        return false;
+    }
+    core_.make_ready(*this);
+    return true;
+}
+
+/// One write in a turn, from where the bytes are, behind what has gathered. A failure is met again
+/// by the next one, outside of the owner's call.
+PORTHOLE_FN std::size_t Connection::write_now(std::string_view bytes) {
+    may_write_now_ = false;
+    Buffer& gathered = core_.out();
+    const std::size_t most = core_.limits().max_write_bytes_per_turn;
+    const std::string_view slices[] = {gathered.view(), bytes.substr(0, most)};
+    const bool has_gathered = !gathered.is_empty();
+    const IoResult result =
+        transport_->write(has_gathered ? slices : slices + 1, has_gathered ? 2 : 1);
+    if (result.status != IoStatus::ok) {
+        return 0;
+    }
+    core_.count_out(result.bytes);
+    output_moved_ = true;
+    const std::size_t first = (std::min)(result.bytes, gathered.size());
+    gathered.consume(first);
+    return result.bytes - first;
+}
+
+PORTHOLE_FN void Connection::wake() {
+    if (phase_ == Phase::upgraded) {
+        wants_wake_ = true;
+        core_.make_ready(*this);
+    }
+}
+
+PORTHOLE_FN void Connection::pause_reading(bool is_paused) {
+    is_reading_paused_ = is_paused;
+    if (phase_ == Phase::upgraded) {
+        core_.make_ready(*this);
+    }
+}
+
+PORTHOLE_FN void Connection::close() {
+    if (phase_ == Phase::upgraded) {
+        close_when_sent_ = true;
+        core_.make_ready(*this);
+    }
+}
+
+PORTHOLE_FN void Connection::abort() {
+    close_now();
+}
+
+PORTHOLE_FN void Connection::set_deadline(TimePoint deadline) {
+    owner_deadline_ = deadline;
+    if (phase_ == Phase::upgraded) {
+        update_deadline();
+    }
+}
+
+PORTHOLE_FN bool Connection::has_time() noexcept {
+    core_.read_clock();
+    return !core_.is_out_of_time();
+}
+
+PORTHOLE_FN TimePoint Connection::now() const noexcept {
+    return core_.now();
 }
 
 } // namespace detail
@@ -22217,22 +22506,26 @@ PORTHOLE_FN bool ServerCore::open_intake(Exchange& x) {
         }
         return false;
     }
+    const bool is_new = !intake->is_over && intake->connection == nullptr;
+    PORTHOLE_ASSERT(is_new, "a BodySink takes the content of one request");
+    if (!is_new) {
+        make_error(x, 500, "This content cannot be taken.");
+        return false;
+    }
     x.max_content = intake->max_bytes < x.max_content ? intake->max_bytes : x.max_content;
     x.intake = intake;
     x.intake->connection = x.connection;
     return true;
 }
 
-PORTHOLE_FN bool ServerCore::give(Exchange& x, std::string_view piece) {
+/// Gives one of the sink's functions to `call`. False when it threw, or the server has gone.
+template <class Function, class Call>
+PORTHOLE_FN bool ServerCore::run_intake(Exchange& x, Function& function, const Call& call) {
     const std::shared_ptr<BodyIntake> intake = x.intake;
-    if (!intake->on_data) {
-        return true;
-    }
-    std::function<void(std::string_view)> take = std::move(intake->on_data);
-    const bool has_ended = run_user_code(x, [&] { take(piece); });
-    if (has_ended) {
+    BorrowedFunction<Function> borrowed(function);
+    if (run_user_code(x, [&] { call(borrowed.call); })) {
         if (!intake->is_over) { // else it has ended itself, while it ran
-            intake->on_data = std::move(take);
+            borrowed.give_back();
         }
         return !is_shut_down_;
     }
@@ -22240,6 +22533,22 @@ PORTHOLE_FN bool ServerCore::give(Exchange& x, std::string_view piece) {
     intake->abort();
     x.is_refused = true;
     return false;
+}
+
+PORTHOLE_FN bool ServerCore::give(Exchange& x, std::string_view piece, std::size_t& taken) {
+    BodyIntake& intake = *x.intake;
+    taken = piece.size();
+    if (intake.on_some) {
+        return run_intake(x, intake.on_some, [&](const auto& take) { taken = take(piece); });
+    }
+    return !intake.on_data || run_intake(x, intake.on_data, [&](const auto& take) { take(piece); });
+}
+
+PORTHOLE_FN bool ServerCore::conclude(Exchange& x, bool& is_done) {
+    BodyIntake& intake = *x.intake;
+    is_done = true;
+    return !intake.on_last
+           || run_intake(x, intake.on_last, [&](const auto& step) { is_done = step(); });
 }
 
 PORTHOLE_FN void ServerCore::end_intake(Exchange& x, const Request& request, Response& response) {
@@ -22792,8 +23101,12 @@ PORTHOLE_FN void WatchEntry::serve(Readiness ready) {
     const std::shared_ptr<WatchEntry> self = self_.lock();
     if (core_ != nullptr && self) {
         core_->count_work();
+        BorrowedFunction<WatchCallback> borrowed(callback_); // stop() must not destroy it meanwhile
         PORTHOLE_TRY {
-            callback_(ready);
+            borrowed.call(ready);
+            if (core_ != nullptr) {
+                borrowed.give_back();
+            }
         }
         PORTHOLE_CATCH_ALL {
             stop(); // here, since nobody else may know that it still exists
@@ -22818,6 +23131,8 @@ PORTHOLE_FN void WatchEntry::stop() noexcept {
         core_ = nullptr;
         static_cast<ListLink<ReadyTag>&>(*this).unlink();
         static_cast<ListLink<OpenTag>&>(*this).unlink();
+        const WatchCallback dropped = std::move(callback_); // it may hold the handle that holds us
+        callback_ = nullptr;
     }
 }
 
@@ -22828,8 +23143,11 @@ PORTHOLE_FN WatchHandle::WatchHandle(std::shared_ptr<detail::WatchEntry> entry) 
 
 PORTHOLE_FN WatchHandle& WatchHandle::operator=(WatchHandle&& other) noexcept {
     if (this != &other) {
-        stop();
+        const std::shared_ptr<detail::WatchEntry> entry = std::exchange(entry_, nullptr);
         entry_ = std::move(other.entry_);
+        if (entry) {
+            entry->stop();
+        }
     }
     return *this;
 }
@@ -22841,9 +23159,9 @@ PORTHOLE_FN void WatchHandle::set_interest(Interest interest) {
 }
 
 PORTHOLE_FN void WatchHandle::stop() noexcept {
-    if (entry_) {
-        entry_->stop();
-        entry_.reset();
+    // What the callback holds may be the owner of this handle, which then ends in here.
+    if (const std::shared_ptr<detail::WatchEntry> entry = std::exchange(entry_, nullptr)) {
+        entry->stop();
     }
 }
 
@@ -22860,12 +23178,19 @@ namespace detail {
 
 PORTHOLE_FN void define_PORTHOLE_IMPLEMENTATION_in_exactly_one_source_file() {}
 
-/// A unit of nothing would never get anywhere.
-inline Options with_units(Options options) {
+/// A unit of nothing would never get anywhere, and a time beyond all clocks would overflow.
+inline Options with_sane_limits(Options options) {
     for (std::size_t* unit :
          {&options.limits.max_accepts_per_tick, &options.limits.max_read_bytes_per_turn,
           &options.limits.max_write_bytes_per_turn}) {
         *unit = *unit == 0 ? 1 : *unit;
+    }
+    for (std::chrono::milliseconds* time :
+         {&options.limits.head_timeout, &options.limits.body_grace, &options.limits.idle_timeout,
+          &options.limits.write_stall_timeout, &options.limits.linger_timeout,
+          &options.limits.stop_grace, &options.limits.accept_backoff,
+          &options.limits.max_tick_gap}) {
+        *time = std::chrono::duration_cast<std::chrono::milliseconds>(to_duration(*time));
     }
     return options;
 }
@@ -22884,7 +23209,7 @@ inline std::string fixed_fields(const Options& options) {
 }
 
 PORTHOLE_FN ServerCore::ServerCore(Options options)
-    : options_(with_units(std::move(options))), gatekeeper_(options_.guard),
+    : options_(with_sane_limits(std::move(options))), gatekeeper_(options_.guard),
       clock_source_(options_.clock != nullptr ? options_.clock : &system_clock_),
       clock_(clock_source_->now()), now_(clock_), budget_end_(never), tick_began_(clock_),
       timers_(clock_), mailbox_(std::make_shared<Mailbox>()), waker_entry_(*mailbox_),
@@ -22928,6 +23253,9 @@ PORTHOLE_FN void ServerCore::shut_down() noexcept {
         watch->stop();
     }
     listeners_.clear();
+    while (QueuedTimer* timer = calls_.expire(never, UINT64_MAX)) {
+        static_cast<TimerEntry*>(timer)->drop(); // a task may hold the handle that holds it
+    }
     if (poller_ && mailbox_->waker().handle() != invalid_handle) {
         poller_->remove(mailbox_->waker().handle());
     }
@@ -24423,7 +24751,7 @@ private:
     void beat();
 
     Server& server_;
-    std::chrono::milliseconds heartbeat_;
+    const Duration heartbeat_;
     IntrusiveList<ChannelSubscription, WaitingTag> due_; ///< to be woken, unit by unit
     bool is_continued_ = false;                          ///< a letter for the rest is under way
     TimerHandle timer_;
@@ -24523,7 +24851,7 @@ PORTHOLE_NAMESPACE_BEGIN
 namespace detail {
 
 PORTHOLE_FN ChannelPort::ChannelPort(Server& server, std::chrono::milliseconds heartbeat)
-    : poster(server.poster()), server_(server), heartbeat_(heartbeat) {}
+    : poster(server.poster()), server_(server), heartbeat_(to_duration(heartbeat)) {}
 
 PORTHOLE_FN void ChannelPort::post_letter() {
     poster.post([weak = weak_from_this()] {
@@ -24547,17 +24875,17 @@ PORTHOLE_FN void ChannelPort::wake_due() {
     if (due_.is_empty() || is_continued_) {
         return;
     }
-    is_continued_ = true;
     poster.post([weak = weak_from_this()] {
         if (const std::shared_ptr<ChannelPort> port = weak.lock()) {
             port->is_continued_ = false;
             port->wake_due();
         }
     });
+    is_continued_ = true;
 }
 
 PORTHOLE_FN void ChannelPort::begin_beats() {
-    if (heartbeat_ > std::chrono::milliseconds::zero() && !timer_.is_pending()) {
+    if (heartbeat_ > Duration::zero() && !timer_.is_pending()) {
         arm(heartbeat_);
     }
 }
@@ -24586,7 +24914,7 @@ PORTHOLE_FN void ChannelPort::beat() {
             waiting.push_back(*first);
         }
     }
-    arm(beating_.is_empty() ? Duration(heartbeat_) : Duration::zero());
+    arm(beating_.is_empty() ? heartbeat_ : Duration::zero());
 }
 
 /// No secret: two runs of a program must not have the same one by chance.
@@ -24702,9 +25030,9 @@ PORTHOLE_FN ChannelSubscription::ChannelSubscription(
             ports.push_back(port_);
         }
     }
+    port_->begin_beats();
     ++port_->subscribers;
     ++state_->subscribers;
-    port_->begin_beats();
 }
 
 PORTHOLE_FN ChannelSubscription::~ChannelSubscription() {
@@ -24803,9 +25131,9 @@ public:
         const std::shared_ptr<ChannelState>& state, Server& server, const ChannelStart& start)
         : subscription_(state, server, start, *this) {}
 
-    Piece pull(char* into, std::size_t capacity) final;
+    PORTHOLE_FN Piece pull(char* into, std::size_t capacity) final;
     void set_waker(std::function<void()> waker) final { waker_ = std::move(waker); }
-    void wake() final;
+    PORTHOLE_FN void wake() final;
 
 protected:
     ~ChannelSource() override = default;
@@ -24818,6 +25146,9 @@ protected:
     ChannelSubscription subscription_;
 
 private:
+    /// Of which a piece is made at the most: a unit of the tick's budget.
+    static constexpr std::size_t max_values_per_piece = 256;
+
     bool has_parts() const noexcept {
         return !parts_.head.empty() || !parts_.body.empty() || !parts_.tail.empty();
     }
@@ -24831,10 +25162,10 @@ class ChannelEvents final : public ChannelSource {
 public:
     ChannelEvents(
         const std::shared_ptr<ChannelState>& state, Server& server, const ChannelStart& start);
-    bool on_beat() override;
+    PORTHOLE_FN bool on_beat() override;
 
 private:
-    ChannelValue::Parts make_parts(Next& next) override;
+    PORTHOLE_FN ChannelValue::Parts make_parts(Next& next) override;
 
     std::string text_; ///< what goes before an event
     bool has_greeting_ = false;
@@ -24852,7 +25183,7 @@ public:
     static std::string media_type(const ChannelState& state);
 
 private:
-    ChannelValue::Parts make_parts(Next& next) override;
+    PORTHOLE_FN ChannelValue::Parts make_parts(Next& next) override;
 
     std::string separator_; ///< between two images: the boundary and the fields of the next
     bool has_begun_ = false;
@@ -24874,6 +25205,7 @@ PORTHOLE_FN void ChannelSource::wake() {
 
 PORTHOLE_FN BodySource::Piece ChannelSource::pull(char* into, std::size_t capacity) {
     std::size_t size = 0;
+    std::size_t values = 0;
     for (;;) {
         for (std::string_view* part : {&parts_.head, &parts_.body, &parts_.tail}) {
             const std::size_t room = capacity - size;
@@ -24884,7 +25216,7 @@ PORTHOLE_FN BodySource::Piece ChannelSource::pull(char* into, std::size_t capaci
                 size += bytes;
             }
         }
-        if (has_parts() || size == capacity) {
+        if (has_parts() || size == capacity || values++ == max_values_per_piece) {
             return {State::more, size};
         }
         Next next;
@@ -25052,35 +25384,40 @@ PORTHOLE_NAMESPACE_BEGIN
 namespace detail {
 
 inline constexpr int upload_created = 201;
+inline constexpr int upload_refused = 400;
 inline constexpr int upload_conflict = 409;
 inline constexpr int upload_too_large = 413;
 inline constexpr int upload_failed = 500;
 inline constexpr int upload_overloaded = 503;
 inline constexpr int upload_no_space = 507;
 
-/// The status that answers, 0 for ok.
-inline int status_of_upload(OutputResult result, const UploadOptions& options) noexcept {
+/// How a step of an upload ended: with nothing to say, or with the status that answers and a
+/// sentence for the page, which names no path.
+struct UploadVerdict {
+    int status = 0;
+    std::string_view sentence;
+
+    explicit operator bool() const noexcept { return status != 0; }
+};
+
+inline UploadVerdict judge_upload(OutputResult result, const UploadOptions& options) noexcept {
     switch (result) {
-    case OutputResult::ok: return 0;
-    case OutputResult::no_space: return upload_no_space;
-    case OutputResult::already_exists: return options.may_replace ? upload_failed : upload_conflict;
-    case OutputResult::exhausted: return upload_overloaded;
+    case OutputResult::ok: return {};
+    case OutputResult::no_space:
+        return {upload_no_space, "There is no room left for this content."};
+    case OutputResult::already_exists:
+        if (!options.may_replace) {
+            return {upload_conflict, "There is a file of that name already."};
+        }
+        return {upload_failed, "Where this content is to be stored is something else than a file."};
+    case OutputResult::exhausted: return {upload_overloaded, "Too many files are open."};
     case OutputResult::not_found:
+        return {upload_failed, "There is no such place where this content could be stored."};
     case OutputResult::denied:
+        return {upload_failed, "This server may not write where this content is to be stored."};
     case OutputResult::failed: break;
     }
-    return upload_failed;
-}
-
-/// For the page and the log: it names no path.
-inline std::string_view describe_upload(int status) noexcept {
-    switch (status) {
-    case upload_conflict: return "There is a file of that name already.";
-    case upload_too_large: return "The file is too large (UploadOptions::max_bytes).";
-    case upload_overloaded: return "Too many files are open.";
-    case upload_no_space: return "There is no room left for this content.";
-    default: return "This content cannot be stored here.";
-    }
+    return {upload_failed, "This content cannot be stored."};
 }
 
 /// Frees a large file's space in steps, one for each turn of the server.
@@ -25090,33 +25427,36 @@ inline void discard_gradually(const std::shared_ptr<OutputFile>& file, const Tas
     }
 }
 
-/// A file that is being uploaded. Its functions give 0, or the status that answers.
+/// A file that is being uploaded.
 class UploadFile {
 public:
     explicit UploadFile(UploadOptions options)
         : options_(options), file_(std::make_shared<OutputFile>()) {}
 
-    int open(std::string_view path) {
-        return status_of_upload(file_->open(path, options_.may_replace), options_);
+    UploadVerdict open(std::string_view path) {
+        return judge_upload(file_->open(path, options_.may_replace), options_);
     }
-    int announce(std::uint64_t bytes) noexcept {
-        return status_of_upload(file_->announce(bytes), options_);
+    UploadVerdict announce(std::uint64_t bytes) noexcept {
+        return judge_upload(file_->announce(bytes), options_);
     }
-    int write(std::string_view piece) noexcept {
+    UploadVerdict write(std::string_view piece) noexcept {
         if (piece.size() > options_.max_bytes - file_->size()) {
-            return upload_too_large;
+            return {upload_too_large, "The file is too large (UploadOptions::max_bytes)."};
         }
-        const int status = status_of_upload(file_->write(piece), options_);
+        const UploadVerdict verdict = judge_upload(file_->write(piece), options_);
         if (file_->size() - written_behind_ >= OutputFile::write_behind_bytes) {
             written_behind_ = file_->size();
             file_->write_behind();
         }
-        return status;
+        return verdict;
     }
-    int commit(bool& has_replaced) noexcept {
-        return status_of_upload(file_->commit(has_replaced), options_);
+    UploadVerdict commit(bool& has_replaced) noexcept {
+        return judge_upload(file_->commit(has_replaced), options_);
     }
     void discard(const TaskPoster& poster) { discard_gradually(file_, poster); }
+    void discard_later(const TaskPoster& poster) {
+        poster.post([file = file_, poster] { discard_gradually(file, poster); });
+    }
 
 private:
     UploadOptions options_;
@@ -25129,26 +25469,43 @@ class Upload {
 public:
     BodyFunctions& program() noexcept { return program_; }
 
-    /// Puts `upload` before the functions that the program sets on `sink`.
+    /// Puts `upload` before the functions that the program sets on `sink`. What takes the content
+    /// is for the caller to set.
     template <class Derived>
     static void attach(const std::shared_ptr<Derived>& upload, BodySink& sink) {
         upload->intake_ = sink.intake();
-        sink.on_data([upload](std::string_view piece) { upload->take(piece); })
-            .on_end([upload](const Request& request, Response& response) {
-                upload->end(request, response);
-            })
-            .on_abort([upload] { upload->abort(); });
+        sink.on_end([upload](const Request& request, Response& response) {
+            upload->end(request, response);
+        });
+        sink.on_abort([upload] { upload->abort(); });
         sink.intake()->program = std::shared_ptr<BodyFunctions>(upload, &upload->program_);
     }
 
 protected:
-    void refuse(int status, std::string_view sentence) {
-        BodyFlow(intake_).refuse(status, sentence);
+    void refuse(const UploadVerdict& verdict) {
+        BodyFlow(intake_).refuse(verdict.status, verdict.sentence);
     }
     /// False once somebody has refused the rest, or the server has gone.
     bool goes_on() const noexcept {
         const std::shared_ptr<BodyIntake> intake = intake_.lock();
         return intake && !intake->is_over && intake->refusal == 0;
+    }
+    /// Has the program paused, or is the tick's budget spent? Then what has arrived waits.
+    bool must_wait() const noexcept {
+        const std::shared_ptr<BodyIntake> intake = intake_.lock();
+        return intake && intake->connection != nullptr
+               && (intake->is_paused || !intake->connection->has_time());
+    }
+    /// Gives a function of the program's to `how`, which calls it. It may end all of this.
+    template <class Function, class How>
+    void call(Function& function, const How& how) {
+        if (function) {
+            BorrowedFunction<Function> borrowed(function);
+            how(borrowed.call);
+            if (goes_on()) {
+                borrowed.give_back();
+            }
+        }
     }
     /// While content comes in: where tasks can be put when none does any more.
     void remember_server() {
@@ -25186,25 +25543,29 @@ public:
 
     /// The length is the parser's: it is a number, and the only one.
     void announce(const Request& request) {
+        if (request.header("Content-Range")) { // RFC 9110 section 14.5
+            refuse({upload_refused, "A part of the content cannot be stored as the whole."});
+            return;
+        }
         const auto length = ascii::parse_decimal(request.header("Content-Length").value_or(""));
-        if (const int status = length ? file_.announce(*length) : 0) {
-            refuse(status, describe_upload(status));
+        if (const UploadVerdict verdict = length ? file_.announce(*length) : UploadVerdict()) {
+            refuse(verdict);
         }
     }
     void take(std::string_view piece) {
         remember_server();
-        if (const int status = file_.write(piece)) {
-            refuse(status, describe_upload(status));
-        } else if (program_.on_data) {
-            program_.on_data(piece);
+        if (const UploadVerdict verdict = file_.write(piece)) {
+            refuse(verdict);
+            return;
         }
+        call(program_.on_data, [piece](const auto& take) { take(piece); });
     }
     void end(const Request& request, Response& response) {
         bool has_replaced = false;
-        if (const int status = file_.commit(has_replaced)) {
+        if (const UploadVerdict verdict = file_.commit(has_replaced)) {
             file_.discard(poster());
             tell_program_of_abort();
-            response.fail(status, describe_upload(status));
+            response.fail(verdict.status, verdict.sentence);
         } else if (const Handler answer = std::move(program_.on_end)) {
             answer(request, response);
         } else if (has_replaced) {
@@ -25231,7 +25592,10 @@ public:
     std::function<void(const FormPartHead&, std::string_view)> on_piece;
     std::function<void(const FormPartHead&, std::string_view)> on_part_end;
 
-    void take(std::string_view piece);
+    /// Returns how much was taken: each part is a unit of the tick's budget.
+    std::size_t take(std::string_view piece);
+    /// Gives the next file its name. True when there is none left that can have one.
+    bool commit_next();
     void end(const Request& request, Response& response);
     void abort() {
         discard_files();
@@ -25246,17 +25610,18 @@ private:
     std::string collected_;           ///< of the part that is coming in
     std::size_t collected_total_ = 0; ///< of all parts
     std::vector<UploadFile> files_;   ///< the last one is coming in, when part_ is a file
+    std::size_t committed_ = 0;       ///< of files_, those that have their names
+    UploadVerdict commit_verdict_;    ///< of the first that cannot have its name
 
     void begin_part();
     void take_data(std::string_view data);
     void end_part();
     void collect(std::string_view data);
-    int commit_files();
-    void refuse_file(int status) { refuse(status, describe_upload(status)); }
-    void refuse_form(MultipartFault fault) { refuse(status_of(fault), describe(fault)); }
+    void refuse_form(MultipartFault fault) { refuse({status_of(fault), describe(fault)}); }
     void discard_files() {
-        for (UploadFile& file : files_) {
-            file.discard(poster());
+        constexpr std::size_t most = 8; // in one unit; the others have units of their own
+        for (std::size_t i = committed_; i < files_.size(); ++i) {
+            i - committed_ < most ? files_[i].discard(poster()) : files_[i].discard_later(poster());
         }
         files_.clear();
     }
@@ -25267,36 +25632,43 @@ private:
     }
 };
 
-PORTHOLE_FN void FormUpload::take(std::string_view piece) {
+PORTHOLE_FN std::size_t FormUpload::take(std::string_view piece) {
     remember_server();
+    std::size_t taken = 0;
     MultipartEvent event = MultipartEvent::part_end;
-    while (event != MultipartEvent::need_more && goes_on()) {
+    do {
         std::size_t consumed = 0;
-        event = parser_.parse(piece, consumed);
-        piece.remove_prefix(consumed);
+        event = parser_.parse(piece.substr(taken), consumed);
+        taken += consumed;
         switch (event) {
-        case MultipartEvent::need_more: break;
+        case MultipartEvent::need_more: return taken;
         case MultipartEvent::part_begin: begin_part(); break;
         case MultipartEvent::data: take_data(parser_.data()); break;
         case MultipartEvent::part_end: end_part(); break;
         case MultipartEvent::failed: refuse_form(parser_.fault()); break;
         }
-    }
+    } while (goes_on() && !must_wait());
+    return taken;
 }
 
 PORTHOLE_FN void FormUpload::begin_part() {
     const FormPartHead& head = parser_.part();
     collected_.clear();
-    part_ = on_part ? on_part(head) : head.file_name ? PartSink::pieces() : PartSink::collect();
+    part_ = head.file_name ? PartSink::pieces() : PartSink::collect();
+    call(on_part, [&](const auto& choose) { part_ = choose(head); });
     if (part_.kind_ == PartSink::Kind::refusal) {
-        refuse(part_.status_, part_.text_);
+        refuse({part_.status_, part_.text_});
     }
     if (part_.kind_ != PartSink::Kind::file || !goes_on()) {
         return;
     }
+    if (files_.size() >= limits_.max_files) {
+        refuse_form(MultipartFault::too_many_files);
+        return;
+    }
     UploadFile file(part_.options_);
-    if (const int status = file.open(part_.text_)) {
-        refuse_file(status);
+    if (const UploadVerdict verdict = file.open(part_.text_)) {
+        refuse(verdict);
         return;
     }
     files_.push_back(std::move(file));
@@ -25306,13 +25678,11 @@ PORTHOLE_FN void FormUpload::take_data(std::string_view data) {
     switch (part_.kind_) {
     case PartSink::Kind::collect: collect(data); break;
     case PartSink::Kind::pieces:
-        if (on_piece) {
-            on_piece(parser_.part(), data);
-        }
+        call(on_piece, [&](const auto& take) { take(parser_.part(), data); });
         break;
     case PartSink::Kind::file:
-        if (const int status = files_.back().write(data)) {
-            refuse_file(status);
+        if (const UploadVerdict verdict = files_.back().write(data)) {
+            refuse(verdict);
         }
         break;
     case PartSink::Kind::skip:
@@ -25330,32 +25700,31 @@ PORTHOLE_FN void FormUpload::collect(std::string_view data) {
 }
 
 PORTHOLE_FN void FormUpload::end_part() {
-    if (on_part_end) {
-        on_part_end(parser_.part(), collected_);
-    }
+    call(on_part_end, [&](const auto& take) { take(parser_.part(), collected_); });
 }
 
-/// 0, or the status of the first that cannot have its name; those before it have theirs.
-PORTHOLE_FN int FormUpload::commit_files() {
-    for (UploadFile& file : files_) {
-        bool has_replaced = false;
-        if (const int status = file.commit(has_replaced)) {
-            return status;
-        }
+PORTHOLE_FN bool FormUpload::commit_next() {
+    if (parser_.finish() != MultipartFault::none || committed_ == files_.size()) {
+        return true;
     }
-    files_.clear();
-    return 0;
+    bool has_replaced = false;
+    commit_verdict_ = files_[committed_].commit(has_replaced);
+    if (commit_verdict_) {
+        return true;
+    }
+    return ++committed_ == files_.size();
 }
 
 PORTHOLE_FN void FormUpload::end(const Request& request, Response& response) {
     forget();
     const MultipartFault fault = parser_.finish();
-    const int status = fault == MultipartFault::none ? commit_files() : status_of(fault);
-    if (status != 0) {
+    const UploadVerdict verdict = fault == MultipartFault::none
+                                      ? commit_verdict_
+                                      : UploadVerdict{status_of(fault), describe(fault)};
+    if (verdict) {
         discard_files();
         tell_program_of_abort();
-        response.fail(
-            status, fault == MultipartFault::none ? describe_upload(status) : describe(fault));
+        response.fail(verdict.status, verdict.sentence);
     } else if (const Handler answer = std::move(program_.on_end)) {
         answer(request, response);
     } else {
@@ -25365,13 +25734,46 @@ PORTHOLE_FN void FormUpload::end(const Request& request, Response& response) {
 
 } // namespace detail
 
+PORTHOLE_FN std::string portable_file_name(std::string_view sent) {
+    constexpr std::size_t longest = 127; // and one that may be put in front
+    constexpr std::size_t longest_extension = 16;
+    constexpr unsigned char first_visible = 0x20;
+    constexpr unsigned char first_beyond_ascii = 0x7f; // which is a control character itself
+    sent.remove_prefix(sent.find_last_of("/\\") + 1);  // npos + 1 is 0
+    const bool is_text = detail::is_utf8(sent);
+    std::string name;
+    for (const char c : sent) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool is_plain = byte >= first_visible && byte < first_beyond_ascii
+                              && std::string_view(":*?\"<>|~").find(c) == std::string_view::npos;
+        name += is_plain || (byte > first_beyond_ascii && is_text) ? c : '_';
+    }
+    if (name.size() > longest) {
+        const std::size_t extension = detail::extension_of(name).size();
+        const std::size_t kept =
+            extension != 0 && extension <= longest_extension ? extension + 1 : 0;
+        std::size_t end = longest - kept;
+        while ((static_cast<unsigned char>(name[end]) & 0xc0u) == 0x80u) { // within a character
+            --end;
+        }
+        name.erase(end, name.size() - kept - end);
+    }
+    if (name.empty()) {
+        return "_";
+    }
+    name.front() = name.front() == '.' ? '_' : name.front();
+    name.back() = name.back() == '.' || name.back() == ' ' ? '_' : name.back();
+    return detail::is_portable_name(name) ? name : "_" + name;
+}
+
 PORTHOLE_FN BodySink to_file(std::string_view path, const UploadOptions& options) {
     const auto upload = std::make_shared<detail::FileUpload>(options);
-    if (const int status = upload->file().open(path)) {
-        return BodySink::refuse(status, detail::describe_upload(status));
+    if (const detail::UploadVerdict verdict = upload->file().open(path)) {
+        return BodySink::refuse(verdict.status, verdict.sentence);
     }
     BodySink sink;
     sink.max_bytes(options.max_bytes);
+    sink.on_data([upload](std::string_view piece) { upload->take(piece); });
     detail::Upload::attach(upload, sink);
     sink.intake()->on_head = [upload](const Request& request) {
         upload->announce(request);
@@ -25438,6 +25840,12 @@ PORTHOLE_FN MultipartSink multipart(const Request& request, const MultipartLimit
                         ? BodySink()
                         : BodySink::refuse(status_of(fault), describe(fault));
     detail::Upload::attach(upload, sink);
+    sink.intake()->on_some = [upload](std::string_view piece) {
+        return upload->take(piece);
+    };
+    sink.intake()->on_last = [upload] {
+        return upload->commit_next();
+    };
     return MultipartSink(std::move(sink), upload);
 }
 
@@ -25963,18 +26371,27 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
-PORTHOLE_FN std::string_view Outbox::front() const noexcept {
-    return entries_.front().bytes().substr(sent_);
+PORTHOLE_FN void OutFrame::drop_front(std::size_t size) noexcept {
+    const std::size_t of_head = (std::min)(size, head.size());
+    head.remove_prefix(of_head);
+    payload.remove_prefix((std::min)(size - of_head, payload.size()));
+}
+
+PORTHOLE_FN OutFrame Outbox::front() const {
+    const Entry& entry = entries_.front();
+    OutFrame frame{entry.bytes, entry.payload, entry.owner};
+    frame.drop_front(sent_);
+    return frame;
 }
 
 PORTHOLE_FN bool Outbox::has_begun() const noexcept {
-    return sent_ != 0;
+    return sent_ != 0 || (!entries_.empty() && entries_.front().has_begun);
 }
 
 PORTHOLE_FN void Outbox::consume(std::size_t size) {
     sent_ += size;
     bytes_ -= size;
-    if (sent_ == entries_.front().bytes().size()) {
+    if (sent_ == entries_.front().size()) {
         --count_;
         forget_key(first_number_);
         pop();
@@ -25991,12 +26408,21 @@ PORTHOLE_FN void Outbox::pop() {
 }
 
 PORTHOLE_FN void Outbox::fill(Entry& entry, const OutFrame& frame) {
-    entry.shared = frame.shared;
-    entry.owned.clear();
-    if (!frame.shared) {
-        entry.owned.reserve(frame.size());
-        entry.owned.append(frame.head).append(frame.payload);
+    entry.owner = frame.owner;
+    entry.payload = frame.payload;
+    entry.bytes.assign(frame.head);
+    if (frame.owner) {
+        return;
     }
+    if (frame.payload.size() < least_shared) {
+        entry.bytes.append(frame.payload);
+        entry.payload = {};
+        return;
+    }
+    const std::shared_ptr<char> copy(new char[frame.payload.size()], std::default_delete<char[]>());
+    std::copy(frame.payload.begin(), frame.payload.end(), copy.get());
+    entry.payload = {copy.get(), frame.payload.size()};
+    entry.owner = copy;
 }
 
 PORTHOLE_FN void Outbox::forget_key(std::uint64_t number) {
@@ -26014,13 +26440,13 @@ PORTHOLE_FN void Outbox::push(const OutFrame& frame, const Place& place) {
     if (place.sent >= frame.size()) {
         return;
     }
+    OutFrame rest = frame;
+    rest.drop_front(place.sent);
     Entry& entry = entries_.emplace_back();
-    fill(entry, frame);
-    bytes_ += frame.size() - place.sent;
+    fill(entry, rest);
+    bytes_ += rest.size();
     ++count_;
-    if (entries_.size() == 1) {
-        sent_ = place.sent;
-    }
+    entry.has_begun = place.sent != 0;
     entry.is_pinned = place.is_pinned || place.sent != 0;
     entry.is_keyed = place.is_keyed && !entry.is_pinned;
     if (entry.is_keyed) {
@@ -26034,7 +26460,7 @@ PORTHOLE_FN std::size_t Outbox::find(std::string_view key) const {
     if (place == keys_.end() || (place->second == first_number_ && has_begun())) {
         return 0;
     }
-    return entries_[static_cast<std::size_t>(place->second - first_number_)].bytes().size();
+    return entries_[static_cast<std::size_t>(place->second - first_number_)].size();
 }
 
 PORTHOLE_FN void Outbox::replace(std::string_view key, const OutFrame& frame) {
@@ -26043,9 +26469,9 @@ PORTHOLE_FN void Outbox::replace(std::string_view key, const OutFrame& frame) {
         return;
     }
     Entry& entry = entries_[static_cast<std::size_t>(place->second - first_number_)];
-    bytes_ -= entry.bytes().size();
+    bytes_ -= entry.size();
     fill(entry, frame);
-    bytes_ += entry.bytes().size();
+    bytes_ += entry.size();
 }
 
 /// The front may stay for long while all behind it is dropped: what was dropped takes no room.
@@ -26073,7 +26499,7 @@ PORTHOLE_FN bool Outbox::drop_oldest() {
             continue;
         }
         forget_key(number);
-        bytes_ -= entry.bytes().size();
+        bytes_ -= entry.size();
         --count_;
         entry = Entry();
         entry.is_dropped = true;
@@ -26108,7 +26534,13 @@ namespace detail {
 
 PORTHOLE_FN WebSocketSession::WebSocketSession(
     WebSocketRole role, const SessionOptions& options, SessionEvents& events)
-    : events_(events), options_(options), role_(role) {}
+    : events_(events), options_(options), role_(role) {
+    const Duration longest = SessionOptions::longest_time;
+    for (Duration* time :
+         {&options_.ping_interval, &options_.pong_timeout, &options_.close_timeout}) {
+        *time = (std::clamp)(*time, Duration::zero(), longest);
+    }
+}
 
 PORTHOLE_FN void WebSocketSession::on_open(UpgradeLink& link) {
     link_ = &link;
@@ -26280,6 +26712,11 @@ PORTHOLE_FN bool WebSocketSession::check_head() {
         frames_ = 0;
         utf8_.reset();
         message_.clear();
+        if (collected_.use_count() > 1) {
+            collected_.reset(); // it is being sent still
+        } else if (collected_) {
+            collected_->clear();
+        }
     }
     if (phase_ == Phase::closing) {
         return true; // what is not delivered is not limited either: none of it is kept
@@ -26287,7 +26724,7 @@ PORTHOLE_FN bool WebSocketSession::check_head() {
     if (++frames_ > options_.max_frames) {
         return failed(close_code::policy_violation, "A message has too many frames.");
     }
-    const std::size_t room = options_.max_message_bytes - message_.size();
+    const std::size_t room = options_.max_message_bytes - collected_bytes();
     if (!is_compressed_ && head_.payload_size > room) {
         return failed(close_code::too_large, "A message is too large.");
     }
@@ -26366,13 +26803,51 @@ WebSocketSession::add_piece(std::string_view piece, bool has_high_bytes, bool is
     if (!check_text(piece, has_high_bytes, is_message_end)) {
         return false;
     }
-    if (message_.empty() && head_.is_final) {
-        // Once, instead of growing again and again; pages that never come cost nothing.
-        constexpr std::uint64_t most = 16 * 1024 * 1024;
-        message_.reserve(static_cast<std::size_t>((std::min)(head_.payload_size, most)));
+    return collect(piece);
+}
+
+PORTHOLE_FN std::size_t WebSocketSession::collected_bytes() const noexcept {
+    return is_compressed_ ? message_.size() : collected_ ? collected_->size() : 0;
+}
+
+PORTHOLE_FN bool WebSocketSession::collect(std::string_view piece) {
+    if (piece.empty()) {
+        return true;
     }
-    message_.append(piece);
+    const bool is_in_place = collected_ && collected_->size() < collected_->capacity()
+                             && piece.data() == collected_->data() + collected_->size();
+    if (!is_in_place) {
+        char* const room = room_for(piece.size());
+        if (room == nullptr) {
+            fail(close_code::too_large, "A message is too large.");
+            return false;
+        }
+        std::copy(piece.begin(), piece.end(), room);
+    }
+    collected_->commit(piece.size());
     return true;
+}
+
+/// It grows by doubling, up to what the message will be if its first head has said so: a length
+/// that is only announced costs nothing.
+PORTHOLE_FN char* WebSocketSession::room_for(std::size_t size) {
+    const bool is_only_frame = head_.is_final && frames_ == 1;
+    const std::size_t most =
+        is_only_frame ? static_cast<std::size_t>(head_.payload_size) : options_.max_message_bytes;
+    const bool is_reusable = collected_
+                             && (!collected_->is_empty() || collected_->capacity() >= most
+                                 || collected_->max_bytes() == most);
+    if (!is_reusable) {
+        collected_ = std::make_shared<Buffer>(most);
+    }
+    return collected_->prepare(size);
+}
+
+PORTHOLE_FN char* WebSocketSession::place_for_input(std::size_t size) {
+    const bool is_collecting = phase_ == Phase::open && has_head_ && !is_control(head_.opcode)
+                               && !is_compressed_ && held_.empty() && !is_user_paused_
+                               && !is_in_receive_;
+    return is_collecting && head_.payload_size - taken_ >= size ? room_for(size) : nullptr;
 }
 
 PORTHOLE_FN bool WebSocketSession::expand_piece(std::string_view piece, bool is_last) {
@@ -26391,6 +26866,9 @@ PORTHOLE_FN bool WebSocketSession::expand_piece(std::string_view piece, bool is_
     }
     const std::size_t grown = message_.size() - before;
     expansion_left_ -= (std::min)(expansion_left_, grown);
+    if (grown >= large_step && !link_->has_time()) {
+        expansion_left_ = 0;
+    }
     return check_text(std::string_view(message_).substr(before), true, is_last);
 }
 
@@ -26416,6 +26894,15 @@ PORTHOLE_FN void WebSocketSession::end_frame() {
     }
     in_message_ = false;
     if (phase_ != Phase::open) {
+        return;
+    }
+    if (!is_compressed_) {
+        // It may be sent back in the memory that it is in: then the next one gets a new one.
+        const std::shared_ptr<const Buffer> whole = collected_;
+        is_showing_collected_ = true;
+        deliver(whole ? whole->view() : std::string_view());
+        is_showing_collected_ = false;
+        note_memory(whole ? whole->capacity() : 0);
         return;
     }
     // In a string of its own: what it calls may end the session's use of message_.
@@ -26503,6 +26990,7 @@ PORTHOLE_FN void WebSocketSession::on_close() noexcept {
     if (!is_in_receive_) { // a message may be looked at still
         std::string().swap(message_);
         std::string().swap(held_);
+        collected_.reset();
     }
     outbox_.reset();
     codec_ = is_in_receive_ ? std::move(codec_) : nullptr;
@@ -26545,6 +27033,9 @@ PORTHOLE_FN bool WebSocketSession::send(const Message& message, std::string_view
     char bytes[max_frame_head_size];
     OutFrame frame;
     frame.payload = message.data;
+    if (is_collected(message.data)) {
+        frame.owner = collected_;
+    }
     if (role_ == WebSocketRole::server) {
         head.payload_size = message.data.size();
         frame.head = {bytes, write_frame_head(bytes, head)};
@@ -26562,6 +27053,7 @@ PORTHOLE_FN bool WebSocketSession::send(const Message& message, std::string_view
     head.has_rsv1 = codec_ && (stays || is_direct) && codec_->compress(message.data, scratch_);
     if (head.has_rsv1) {
         frame.payload = scratch_;
+        frame.owner.reset();
     }
     if (role_ == WebSocketRole::client) {
         if (!head.has_rsv1) {
@@ -26571,12 +27063,20 @@ PORTHOLE_FN bool WebSocketSession::send(const Message& message, std::string_view
         head.key = next_key();
         apply_mask(scratch_.data(), scratch_.size(), head.key, 0);
         frame.payload = scratch_;
+        frame.owner.reset();
     }
     head.payload_size = frame.payload.size();
     frame.head = {bytes, write_frame_head(bytes, head)};
     put(frame, key, head.has_rsv1 || role_ == WebSocketRole::client);
     note_memory(scratch_.capacity());
     return link_ != nullptr;
+}
+
+/// A message that was collected and goes back as it is: nothing is copied then.
+PORTHOLE_FN bool WebSocketSession::is_collected(std::string_view data) const noexcept {
+    return is_showing_collected_ && collected_ && data.size() >= least_returned
+           && data.data() == collected_->view().data() && data.size() == collected_->size()
+           && collected_->capacity() - data.size() <= data.size() / 4; // which nobody counts
 }
 
 PORTHOLE_FN bool WebSocketSession::send_frame(
@@ -26586,7 +27086,8 @@ PORTHOLE_FN bool WebSocketSession::send_frame(
         return false;
     }
     OutFrame out;
-    out.shared = frame;
+    out.payload = *frame;
+    out.owner = frame;
     if (replace_waiting(out, key)) {
         return true;
     }
@@ -26623,7 +27124,7 @@ PORTHOLE_FN bool WebSocketSession::make_room(std::size_t size) {
     if (fits()) {
         return true;
     }
-    was_short_ = true;
+    owes_drain_ = true;
     switch (options_.policy) {
     case WebSocketPolicy::refuse:
     case WebSocketPolicy::coalesce: return false;
@@ -26646,10 +27147,14 @@ PORTHOLE_FN bool WebSocketSession::make_room(std::size_t size) {
 PORTHOLE_FN void
 WebSocketSession::put(const OutFrame& frame, std::string_view key, bool is_pinned) {
     const std::size_t sent = is_queue_empty() ? hand_over(frame) : 0;
-    if (link_ == nullptr || sent == frame.size()) {
+    if (link_ == nullptr) {
         return;
     }
-    was_short_ = true;
+    // A program that saw so much in buffered_bytes() may wait for on_drain().
+    owes_drain_ = owes_drain_ || sent != frame.size() || !may_hand_over();
+    if (sent == frame.size()) {
+        return;
+    }
     if (!outbox_) {
         outbox_ = std::make_unique<Outbox>();
         note_memory(kept_bytes + 1);
@@ -26660,36 +27165,34 @@ WebSocketSession::put(const OutFrame& frame, std::string_view key, bool is_pinne
     place.is_keyed = is_keyed(key);
     place.key = key;
     outbox_->push(frame, place);
+    flush(); // what the link need not copy can be given to it at once
 }
 
 /// Returns how many bytes the link has taken. It may end the session.
 PORTHOLE_FN std::size_t WebSocketSession::hand_over(const OutFrame& frame) {
-    if (frame.shared) {
-        return hand_over(*frame.shared);
-    }
-    if (frame.payload.size() <= joined_payload) { // one call of the link instead of two
-        char block[max_frame_head_size + joined_payload];
+    char block[max_frame_head_size + joined_payload];
+    if (!frame.head.empty() && frame.size() <= sizeof block) { // one call of the link, not two
         std::copy(frame.head.begin(), frame.head.end(), block);
         std::copy(frame.payload.begin(), frame.payload.end(), block + frame.head.size());
         return hand_over(std::string_view(block, frame.size()));
     }
     const std::size_t given = hand_over(frame.head);
-    return given < frame.head.size() ? given : given + hand_over(frame.payload);
+    if (given < frame.head.size() || !may_hand_over()) {
+        return given;
+    }
+    const bool is_shared = frame.owner && link_->send_shared(frame.owner, frame.payload);
+    return given + (is_shared ? frame.payload.size() : hand_over(frame.payload));
 }
 
 PORTHOLE_FN std::size_t WebSocketSession::hand_over(std::string_view bytes) {
-    std::size_t given = 0;
-    while (given < bytes.size() && may_hand_over()) {
-        std::size_t here = (std::min)(bytes.size() - given, link_slice);
-        while (here != 0 && link_ != nullptr && !link_->send(bytes.substr(given, here))) {
-            here /= 2; // its own bound may be lower than ours
-        }
-        if (here == 0) {
-            break;
-        }
-        given += here;
+    if (!may_hand_over()) {
+        return 0;
     }
-    return given;
+    std::size_t here = (std::min)(bytes.size(), link_slice);
+    while (here != 0 && link_ != nullptr && !link_->send(bytes.substr(0, here))) {
+        here /= 2; // its own bound may be lower than ours
+    }
+    return here;
 }
 
 /// Hands over what waits, as far as the link takes it.
@@ -26866,9 +27369,9 @@ PORTHOLE_FN void WebSocketSession::on_wake() {
 
 PORTHOLE_FN void WebSocketSession::on_drain() {
     flush();
-    const bool has_drained = phase_ == Phase::open && was_short_ && buffered_bytes() == 0;
+    const bool has_drained = phase_ == Phase::open && owes_drain_ && buffered_bytes() == 0;
     if (has_drained) {
-        was_short_ = false;
+        owes_drain_ = false;
         events_.handle_drain();
     }
 }
@@ -26949,6 +27452,7 @@ PORTHOLE_FN void WebSocketSession::note_memory(std::size_t capacity) {
 PORTHOLE_FN void WebSocketSession::release_memory() {
     if (!in_message_) {
         std::string().swap(message_);
+        collected_.reset();
     }
     if (held_.empty()) {
         std::string().swap(held_);
@@ -26963,16 +27467,18 @@ PORTHOLE_FN void WebSocketSession::release_memory() {
 
 /// RFC 6455 section 5.3: keys that nobody can predict.
 PORTHOLE_FN MaskKey WebSocketSession::next_key() {
-    constexpr std::size_t pool = 256;
     MaskKey key{};
-    if (keys_.size() < key.size()) {
-        keys_.assign(pool, '\0');
-        if (!fill_random(keys_.data(), keys_.size())) {
+    if (!keys_) {
+        keys_ = std::make_unique<KeyPool>();
+    }
+    if (keys_->left < key.size()) {
+        keys_->left = keys_->bytes.size();
+        if (!fill_random(keys_->bytes.data(), keys_->bytes.size())) {
             abort();
         }
     }
-    std::copy_n(keys_.end() - static_cast<std::ptrdiff_t>(key.size()), key.size(), key.begin());
-    keys_.resize(keys_.size() - key.size());
+    keys_->left -= key.size();
+    std::copy_n(keys_->bytes.data() + keys_->left, key.size(), key.begin());
     return key;
 }
 
@@ -27018,18 +27524,24 @@ private:
     std::string_view peer() const noexcept override { return "server"; }
 
     // SessionEvents
-    void handle_message(const Message& message) override {
-        if (client_.on_message) {
-            client_.on_message(message);
-        }
-    }
-    void handle_pong(std::string_view payload) override {
-        if (client_.on_pong) {
-            client_.on_pong(payload);
-        }
-    }
+    void handle_message(const Message& message) override { run(client_.on_message, message); }
+    void handle_pong(std::string_view payload) override { run(client_.on_pong, payload); }
     void handle_drain() override {}
     void handle_wake() override {}
+
+    /// One of the program's functions. If it throws the connection ends.
+    template <class... Parameters, class... Arguments>
+    void run(const std::function<void(Parameters...)>& function, const Arguments&... arguments) {
+        if (!function) {
+            return;
+        }
+        PORTHOLE_TRY {
+            function(arguments...);
+        }
+        PORTHOLE_CATCH_ALL {
+            session_.fail(close_code::internal_failure, {});
+        }
+    }
 
     void write_request();
     bool write_some();
@@ -27173,9 +27685,7 @@ PORTHOLE_FN void WebSocketClientCore::take_answer(std::string_view bytes) {
     std::string rest = answer_.substr(parser.head_size());
     answer_.clear();
     session_.on_open(*this);
-    if (client_.on_open) {
-        client_.on_open();
-    }
+    run(client_.on_open);
     if (!rest.empty()) {
         session_.on_data(rest.data(), rest.size());
     }
@@ -27218,9 +27728,7 @@ PORTHOLE_FN void WebSocketClientCore::end() {
     is_closed = true;
     transport_->shut_write();
     session_.on_close();
-    if (client_.on_close) {
-        client_.on_close(session_.end_code(), session_.end_reason());
-    }
+    run(client_.on_close, session_.end_code(), std::string_view(session_.end_reason()));
 }
 
 } // namespace detail
@@ -27342,12 +27850,17 @@ public:
         session_.wake();
     }
     bool detach(const void* subject) {
-        for (auto& feed : feeds_) {
-            if (feed->subject() == subject) {
-                std::swap(feed, feeds_.back());
-                feeds_.pop_back();
-                return true;
+        for (std::size_t i = 0; i < feeds_.size(); ++i) {
+            if (!feeds_[i] || feeds_[i]->subject() != subject) {
+                continue;
             }
+            if (detached_ != nullptr) { // it may be the one that runs
+                detached_->push_back(std::move(feeds_[i]));
+            } else {
+                std::swap(feeds_[i], feeds_.back());
+                feeds_.pop_back();
+            }
+            return true;
         }
         return false;
     }
@@ -27363,6 +27876,7 @@ public:
         session_.on_open(link);
         run(settings_->on_open);
     }
+    char* place_for_input(std::size_t size) override { return session_.place_for_input(size); }
     void on_data(char* bytes, std::size_t size) override { session_.on_data(bytes, size); }
     void on_drain() override {
         session_.on_drain();
@@ -27374,7 +27888,7 @@ public:
     void on_end() override { session_.on_end(); }
     void on_close() override {
         session_.on_close();
-        if (!is_feeding_) {
+        if (detached_ == nullptr) {
             feeds_.clear();
         }
         run(settings_->on_close, session_.end_code(), std::string_view(session_.end_reason()));
@@ -27382,31 +27896,40 @@ public:
     }
 
 private:
+    using Feeds = std::vector<std::unique_ptr<WebSocketFeed>>;
+
     void handle_message(const Message& message) override { run(settings_->on_message, message); }
     void handle_pong(std::string_view payload) override { run(settings_->on_pong, payload); }
     void handle_drain() override { run(settings_->on_drain); }
     void handle_wake() override {
         feed();
-        run(settings_->on_wake);
+        if (session_.is_open()) {
+            run(settings_->on_wake);
+        }
     }
 
-    /// No code of the program's runs here, but a failing send may end the connection.
+    /// A feed may attach and detach others, and end the connection.
     void feed() {
         if (feeds_.empty() || !session_.is_open()) {
             return;
         }
-        is_feeding_ = true;
+        Feeds detached;
+        detached_ = &detached;
         PORTHOLE_TRY {
-            for (const auto& feed : feeds_) {
-                feed->feed(socket_);
+            for (std::size_t i = 0; i < feeds_.size() && session_.is_open(); ++i) {
+                if (feeds_[i]) {
+                    feeds_[i]->feed(socket_);
+                }
             }
         }
         PORTHOLE_CATCH_ALL {
             session_.fail(close_code::internal_failure, {});
         }
-        is_feeding_ = false;
+        detached_ = nullptr;
         if (!session_.is_open()) {
             feeds_.clear();
+        } else if (!detached.empty()) {
+            feeds_.erase(std::remove(feeds_.begin(), feeds_.end(), nullptr), feeds_.end());
         }
     }
 
@@ -27431,21 +27954,28 @@ private:
     Server& server_;
     TaskPoster poster_;
     UpgradeLink* link_ = nullptr;
-    std::vector<std::unique_ptr<WebSocketFeed>> feeds_;
+    Feeds feeds_;
+    Feeds* detached_ = nullptr; ///< while feeds run: those that must not be destroyed yet
     std::string protocol_;
     bool is_compressed_ = false;
-    bool is_feeding_ = false;
     WebSocketSession session_;
 };
+
+/// Before it is counted in smaller units, which the longest ones do not fit.
+inline std::chrono::milliseconds session_time(std::chrono::milliseconds time) noexcept {
+    return (std::clamp)(time, std::chrono::milliseconds(0), SessionOptions::longest_time);
+}
 
 /// Says why it is none (RFC 6455 sections 4.2.2 and 4.4).
 inline void refuse_handshake(const HandshakeFault& fault, Response& response) {
     constexpr int upgrade_required = 426;
     constexpr int method_not_allowed = 405;
-    response.fail(fault.status, fault.sentence);
     if (fault.status == upgrade_required) {
-        response.header("Sec-WebSocket-Version", "13");
-    } else if (fault.status == method_not_allowed) {
+        response.fail_upgrade("websocket", fault.sentence).header("Sec-WebSocket-Version", "13");
+        return;
+    }
+    response.fail(fault.status, fault.sentence);
+    if (fault.status == method_not_allowed) {
         response.header("Allow", "GET");
     }
 }
@@ -27624,17 +28154,17 @@ PORTHOLE_FN WebSocketRoute& WebSocketRoute::policy(WebSocketPolicy policy) {
 }
 
 PORTHOLE_FN WebSocketRoute& WebSocketRoute::ping_interval(std::chrono::milliseconds interval) {
-    edit().session.ping_interval = interval;
+    edit().session.ping_interval = detail::session_time(interval);
     return *this;
 }
 
 PORTHOLE_FN WebSocketRoute& WebSocketRoute::pong_timeout(std::chrono::milliseconds timeout) {
-    edit().session.pong_timeout = timeout;
+    edit().session.pong_timeout = detail::session_time(timeout);
     return *this;
 }
 
 PORTHOLE_FN WebSocketRoute& WebSocketRoute::close_timeout(std::chrono::milliseconds timeout) {
-    edit().session.close_timeout = timeout;
+    edit().session.close_timeout = detail::session_time(timeout);
     return *this;
 }
 
@@ -27743,11 +28273,13 @@ public:
 
     void wake() override { socket_.wake(); }
     const void* subject() const noexcept override { return &subscription_.state(); }
-    void feed(WebSocket& socket) override;
+    PORTHOLE_FN void feed(WebSocket& socket) override;
 
 private:
     /// A socket gets more while less than this waits for it.
     static constexpr std::size_t mark_bytes = 64 * 1024;
+    /// And not more in one go: a unit of the tick's budget.
+    static constexpr std::size_t max_values = 256;
 
     WebSocket& socket_;
     std::size_t form_;
@@ -27756,7 +28288,12 @@ private:
 };
 
 PORTHOLE_FN void ChannelFeed::feed(WebSocket& socket) {
+    std::size_t values = 0;
     while (socket.is_open() && socket.buffered_bytes() < mark_bytes) {
+        if (values++ == max_values) {
+            socket.wake(); // for the others
+            return;
+        }
         if (!value_) {
             value_ = subscription_.next().value;
         }
@@ -27832,8 +28369,8 @@ public:
     ZlibCodec(const ZlibCodec&) = delete;
     ZlibCodec& operator=(const ZlibCodec&) = delete;
 
-    bool compress(std::string_view message, std::string& into) override;
-    InflateStatus
+    PORTHOLE_FN bool compress(std::string_view message, std::string& into) override;
+    PORTHOLE_FN InflateStatus
     expand(std::string_view piece, bool is_last, std::size_t max_bytes, std::string& into) override;
 
 private:

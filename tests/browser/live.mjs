@@ -184,7 +184,7 @@ async function useUpload(context, scratch) {
     check(seen.length >= 3 && seen.every((at, i) => i === 0 || at >= seen[i - 1]),
         'upload: the page sees the progress', seen.slice(0, 20));
     const stored = readdirSync(folder);
-    check(stored.length === 1 && stored[0] === 'large_file.bin', 'upload: under a safe name', stored);
+    check(stored.length === 1 && stored[0] === 'large file.bin', 'upload: under its name', stored);
     check(sha256(readFileSync(path.join(folder, stored[0]))) === sha256(bytes),
         'upload: byte by byte the same');
 

@@ -295,6 +295,30 @@ def mixed_modes(box):
                       box.compile("user_b.cpp", *HEADER_ONLY))
 
 
+def unused_is_not_emitted(box):
+    """Header-only, a program pays for what it calls: no class of an extension it does not use."""
+    source = box.path(".cpp")
+    source.write_text(WHOLE + """int main() {
+        porthole::Server server;
+        server.get("/", [](const porthole::Request&, porthole::Response& response) {
+            response.text("small");
+        });
+    }\n""", encoding="utf-8")
+    target = box.path(".o")
+    result = box.run(*box.compiler(*HEADER_ONLY), "-c", source, "-o", target)
+    if result.returncode != 0:
+        raise Failure(shorten(result.stderr))
+    words = set(re.findall(r"\w+", box.run(box.nm, "-C", "--defined-only", target).stdout))
+    if "ServerCore" not in words:
+        raise Failure("nm shows none of the library's symbols")
+    extensions = "".join(path.read_text(encoding="utf-8")
+                         for path in sorted((INCLUDE / "porthole/ext").glob("*.hpp")))
+    emitted = sorted(words & set(re.findall(r"^class (\w+) ", extensions, re.M)))
+    if emitted:
+        raise Failure("emitted without being used (is a virtual member's declaration without "
+                      "PORTHOLE_FN?): " + ", ".join(emitted))
+
+
 def symbols(box, program, *flags):
     """(name, class, section) of each symbol that the object defines."""
     target = box.compile("implementation.cpp", *flags)
@@ -424,6 +448,7 @@ def checks(full):
     yield "forgotten define: the link error names the fix", forgotten_define
     yield "two implementations: fails to link", two_implementations
     yield "mixed modes: fails to link", mixed_modes
+    yield "header-only, what is not used is not emitted", elf(unused_is_not_emitted)
     yield "exported symbols all lie in namespace porthole", elf(exported_symbols)
     yield "no mutable globals", elf(no_mutable_globals)
     yield "single header is fresh", fresh_single_header

@@ -282,6 +282,47 @@ TEST_CASE("channel subscription: more than fit one unit are woken all the same, 
     }
 }
 
+TEST_CASE("channel subscription: a flood of small values shares the budget") {
+    ManualClock clock;
+    ChannelOptions channel_options;
+    channel_options.keep = ChannelOptions::Keep::all;
+    channel_options.max_values = 2000;
+    Channel channel(channel_options);
+    std::string expected;
+    for (int i = 0; i < 2000; ++i) {
+        CHECK(channel.publish("", std::to_string(i)));
+        expected += (i == 0 ? "message=" : " message=") + std::to_string(i);
+    }
+    Server server(options(clock));
+    server.get("/live", porthole::events(channel));
+    Listener listener(server, "/live");
+    clock.advance_per_reading(100us);
+    int ticks = 0;
+    while (ticks < 100 && server.tick(400us).more) {
+        ++ticks;
+    }
+    CHECK(ticks >= 2);
+    CHECK(ticks < 100);
+    listener.read();
+    CHECK(listener.take_summary() == expected);
+}
+
+TEST_CASE("channel subscription: a heartbeat beyond all time never comes") {
+    ManualClock clock;
+    ChannelOptions channel_options;
+    channel_options.heartbeat = (std::chrono::milliseconds::max)();
+    Channel channel(channel_options);
+    Server server(options(clock));
+    server.get("/live", porthole::events(channel));
+    Listener listener(server, "/live");
+    listener.tick();
+    porthole::testing::pass_time(server, clock, 100s);
+    CHECK(channel.publish("a", "1"));
+    listener.tick();
+    CHECK(listener.take_summary() == "a=1");
+    CHECK(listener.reader.comments.empty());
+}
+
 TEST_CASE("channel subscription: a subscriber whose topics are silent sleeps on") {
     Channel channel;
     Server server(options());

@@ -103,6 +103,18 @@ TEST_CASE("channel websocket: snapshot, then what follows, with the key in front
     CHECK(page.take() == Texts{"hello"});
 }
 
+TEST_CASE("channel websocket: as binary messages, whatever the values hold, without the key") {
+    Hall hall;
+    SubscribeOptions chosen;
+    chosen.is_binary = true;
+    hall.route(chosen);
+    CHECK(hall.channel.publish("points", "text that is UTF-8"));
+    Page page(hall.server, hall.clock);
+    hall.run({&page});
+    CHECK(page.take() == Texts{"text that is UTF-8"});
+    CHECK(page.texts == 0);
+}
+
 TEST_CASE("channel websocket: topics, values alone, and no snapshot") {
     Hall hall;
     SubscribeOptions chosen;
@@ -203,6 +215,31 @@ TEST_CASE("channel websocket: a value that no queue can hold is left out") {
     Page page(hall.server, hall.clock);
     hall.run({&page});
     CHECK(page.take() == Texts{"small\n1"});
+}
+
+TEST_CASE("channel websocket: many small values come in units of the tick's budget") {
+    constexpr int count = 1000;
+    Hall hall;
+    for (int i = 0; i < count; ++i) {
+        CHECK(hall.channel.publish(std::to_string(i), ""));
+    }
+    Page page(hall.server, hall.clock);
+    hall.clock.advance_per_reading(1us);
+    std::uint64_t most = 0;
+    Texts all;
+    for (int i = 0; i < 100 && all.size() < count; ++i) {
+        page.client->pump();
+        const std::uint64_t sent = hall.server.tick(1us).bytes_out;
+        most = sent > most ? sent : most;
+        page.client->pump();
+        const Texts more = page.take();
+        all.insert(all.end(), more.begin(), more.end());
+    }
+    CHECK(all.size() == count);
+    CHECK(all.back() == "999\n");
+    constexpr std::size_t message_bytes = 6;
+    constexpr std::size_t head_bytes = 256; // of the 101, when it leaves in the same tick
+    CHECK(most <= 2 * 256 * message_bytes + head_bytes); // one go, and one when that has left
 }
 
 TEST_CASE("channel websocket: any of channel, server and client may go first") {

@@ -192,6 +192,242 @@ TEST_CASE("uploads: a form's limits at their edge") {
     CHECK(world.aborts == 4);
 }
 
+TEST_CASE("uploads: a form's files up to the limit, which others do not count towards") {
+    MultipartLimits limits;
+    limits.max_files = 2;
+    World world(limits);
+    const std::string file = part("f", "; filename=\"x\"", "1");
+    const std::string others = part("pieces", "; filename=\"x\"", "2") + part("collect", "", "3");
+    CHECK(world.post(file + others + form_end).status == 200);
+    CHECK(world.post(file + others + file + form_end).status == 200);
+    const Answer answer = world.post(file + file + others + file + form_end);
+    CHECK(answer.status == 413);
+    CHECK(answer.body.find("max_files") != std::string::npos);
+    CHECK(world.entries() == std::vector<std::string>{"f"});
+    world.limits.max_files = 0;
+    CHECK(world.post(others + form_end).status == 200);
+    CHECK(world.post(file + form_end).status == 413);
+    CHECK(world.aborts == 2);
+}
+
+TEST_CASE("uploads: each part, and each file's name, is a unit of the tick's budget") {
+    constexpr int parts = 50;
+    for (const bool is_chunked : {false, true}) {
+        CAPTURE(is_chunked);
+        const TemporaryDirectory place;
+        ManualClock clock;
+        Server server(options(clock));
+        int seen = 0;
+        int ended = 0;
+        server.post_stream("/form", [&](const Request& request) -> BodySink {
+            MultipartLimits limits;
+            limits.max_files = parts;
+            return multipart(request, limits)
+                .on_part([&](const FormPartHead&) {
+                    clock.advance(std::chrono::microseconds(100)); // as opening a file may take
+                    return PartSink::to_file(place.path("f" + std::to_string(seen++)));
+                })
+                .on_end([&](const Request&, Response& response) {
+                    ++ended;
+                    response.text("stored");
+                });
+        });
+        std::string form;
+        for (int i = 0; i < parts; ++i) {
+            form += part("f", "", std::to_string(i));
+        }
+        form += form_end;
+        FieldList fields{{"Content-Type", "multipart/form-data; boundary=b"}};
+        if (is_chunked) {
+            char head[detail::max_chunk_head_size];
+            form.insert(0, head, detail::write_chunk_head(head, form.size()));
+            form += "\r\n0\r\n\r\n";
+            fields.push_back({"Transfer-Encoding", "chunked"});
+        }
+        Client client(server);
+        client.send(testing::write_request("POST", "/form", fields, form));
+        client.send(testing::write_request("GET", "/next"));
+        int ticks = 0;
+        for (; ticks < 100 && seen < parts; ++ticks) {
+            const int before = seen;
+            CHECK(server.tick().more);
+            CHECK(seen - before <= 11); // 1 ms of them, and the one that noticed
+        }
+        CHECK(ticks > parts / 20);
+        CHECK(seen == parts);
+        clock.advance_per_reading(std::chrono::microseconds(100));
+        int named = 0;
+        for (; ticks < 1000 && ended == 0; ++ticks) {
+            server.tick();
+            int now = 0;
+            for (const std::string& name : entries_of(place)) {
+                now += name[0] == 'f' ? 1 : 0;
+            }
+            CHECK(now - named <= 10);
+            named = now;
+        }
+        CHECK(client.read_answer().body == "stored");
+        CHECK(client.read_answer().status == 404); // the next request was kept meanwhile
+        CHECK(entries_of(place).size() == parts);
+        CHECK(read_file(place.path("f49")) == "49");
+    }
+}
+
+TEST_CASE("uploads: a form that is given up while its files get their names loses the others") {
+    for (const bool is_refused : {false, true}) {
+        CAPTURE(is_refused);
+        const TemporaryDirectory place;
+        ManualClock clock;
+        auto server = std::make_unique<Server>(options(clock));
+        int parts = 0;
+        int aborts = 0;
+        BodyFlow flow;
+        server->post_stream("/form", [&](const Request& request) -> BodySink {
+            MultipartSink form = multipart(request);
+            flow = form.flow();
+            return form
+                .on_part([&](const FormPartHead&) {
+                    return PartSink::to_file(place.path("f" + std::to_string(parts++)));
+                })
+                .on_abort([&] { ++aborts; });
+        });
+        std::string form;
+        for (int i = 0; i < 20; ++i) {
+            form += part("f", "", "x");
+        }
+        Client client(*server);
+        client.send(testing::write_request(
+            "POST", "/form", {{"Content-Type", "multipart/form-data; boundary=b"}},
+            form + form_end));
+        clock.advance_per_reading(std::chrono::microseconds(50));
+        const auto names = [&place] {
+            int count = 0;
+            for (const std::string& name : entries_of(place)) {
+                count += name[0] == 'f' ? 1 : 0;
+            }
+            return count;
+        };
+        for (int i = 0; i < 1000 && names() == 0; ++i) {
+            server->tick();
+        }
+        const int named = names();
+        CHECK(named > 0);
+        CHECK(named < 20);
+        if (is_refused) {
+            flow.refuse(422);
+            CHECK(client.read_answer().status == 422);
+        } else {
+            server.reset();
+        }
+        CHECK(aborts == 1);
+        CHECK(names() == named);
+        CHECK(entries_of(place).size() == static_cast<std::size_t>(named));
+    }
+}
+
+TEST_CASE("uploads: a form comes out the same however it is cut, paused and interrupted") {
+    std::string form;
+    std::string expected;
+    for (int i = 0; i < 8; ++i) {
+        const std::string name(1, static_cast<char>('a' + i));
+        const std::string text = std::string(static_cast<std::size_t>(i * i), '-') + "\r\n--";
+        form += part(name, "", text);
+        expected += name + "=" + text + ";";
+    }
+    form += form_end;
+    ManualClock clock;
+    Server server(options(clock));
+    std::string seen;
+    std::string now;
+    bool pauses = false;
+    server.post_stream("/form", [&](const Request& request) -> BodySink {
+        seen.clear();
+        MultipartSink sink = multipart(request);
+        auto pause = [&server, &pauses, flow = sink.flow()]() mutable {
+            if (pauses) {
+                flow.pause();
+                server.post([flow]() mutable { flow.resume(); });
+            }
+        };
+        return sink
+            .on_part([pause](const FormPartHead&) mutable {
+                pause();
+                return PartSink::pieces();
+            })
+            .on_data([&now, pause](const FormPartHead&, std::string_view piece) mutable {
+                pause();
+                now += piece;
+            })
+            .on_part_end([&](const FormPartHead& head, std::string_view) {
+                seen.append(head.name).append("=").append(now).append(";");
+                now.clear();
+            })
+            .on_end([&](const Request&, Response& response) { response.text(seen); });
+    });
+    for (const std::size_t chunk :
+         {std::size_t{0}, std::size_t{1}, std::size_t{3}, std::size_t{90}, form.size()}) {
+        std::string coded = chunk == 0 ? form : std::string();
+        for (std::size_t at = 0; chunk != 0 && at < form.size(); at += chunk) {
+            char head[detail::max_chunk_head_size];
+            const std::string piece = form.substr(at, chunk);
+            coded.append(head, detail::write_chunk_head(head, piece.size()));
+            coded.append(piece).append("\r\n");
+        }
+        FieldList fields{{"Content-Type", "multipart/form-data; boundary=b"}};
+        if (chunk != 0) {
+            coded += "0\r\n\r\n";
+            fields.push_back({"Transfer-Encoding", "chunked"});
+        }
+        const std::string once = testing::write_request("POST", "/form", fields, coded);
+        for (const bool is_pausing : {false, true}) {
+            for (const int step :
+                 {0, 1, 400}) { // microseconds that each reading of the clock takes
+                CAPTURE(chunk);
+                CAPTURE(is_pausing);
+                CAPTURE(step);
+                pauses = is_pausing;
+                clock.advance_per_reading(std::chrono::microseconds(step));
+                Client client(server);
+                client.send(once + once); // the second is kept while the first one is interrupted
+                for (int i = 0; i < 10'000 && server.tick().more; ++i) {}
+                CHECK(client.read_answer().body == expected);
+                CHECK(client.read_answer().body == expected);
+            }
+        }
+    }
+}
+
+TEST_CASE("uploads: a form that pauses takes nothing more of what has arrived already") {
+    ManualClock clock; // stands still: no tick is cut short
+    Server server(options(clock));
+    std::string seen;
+    BodyFlow flow;
+    server.post_stream("/form", [&](const Request& request) -> BodySink {
+        MultipartSink form = multipart(request);
+        flow = form.flow();
+        return form
+            .on_part([&](const FormPartHead& head) {
+                seen += head.name;
+                flow.pause();
+                return PartSink::collect();
+            })
+            .on_part_end([&](const FormPartHead&, std::string_view text) { seen += text; })
+            .on_end([&](const Request&, Response& response) { response.text(seen); });
+    });
+    Client client(server);
+    client.send(testing::write_request(
+        "POST", "/form", {{"Content-Type", "multipart/form-data; boundary=b"}},
+        part("a", "", "1") + part("b", "", "2") + form_end));
+    for (const char* expected : {"a", "a1b"}) {
+        for (int i = 0; i < 3; ++i) {
+            server.tick();
+            CHECK(seen == expected);
+        }
+        flow.resume();
+    }
+    CHECK(client.read_answer().body == "a1b2");
+}
+
 TEST_CASE("uploads: a part that the program refuses ends the form") {
     World world;
     const Answer answer = world.post(
@@ -256,20 +492,22 @@ TEST_CASE("uploads: a callback of a form may stop the server") {
     for (const int where : {0, 1, 2, 3}) {
         CAPTURE(where);
         auto server = std::make_unique<Server>(options());
-        const auto stop_at = [&](int here) {
+        std::string seen;
+        const auto stop_at = [&, held = std::string(40, 'h')](int here) {
             if (here == where) {
                 server.reset();
+                seen = held; // is still there
             }
         };
         server->post_stream("/form", [&](const Request& request) {
             return multipart(request)
-                .on_part([&](const FormPartHead&) {
+                .on_part([stop_at](const FormPartHead&) {
                     stop_at(0);
                     return PartSink::pieces();
                 })
-                .on_data([&](const FormPartHead&, std::string_view) { stop_at(1); })
-                .on_part_end([&](const FormPartHead&, std::string_view) { stop_at(2); })
-                .on_end([&](const Request&, Response&) { stop_at(3); });
+                .on_data([stop_at](const FormPartHead&, std::string_view) { stop_at(1); })
+                .on_part_end([stop_at](const FormPartHead&, std::string_view) { stop_at(2); })
+                .on_end([stop_at](const Request&, Response&) { stop_at(3); });
         });
         Client client(*server);
         client.send(testing::write_request(
@@ -279,5 +517,6 @@ TEST_CASE("uploads: a callback of a form may stop the server") {
             server->tick();
         }
         CHECK_FALSE(server);
+        CHECK(seen == std::string(40, 'h'));
     }
 }

@@ -144,6 +144,60 @@ TEST_CASE("uploads: up to the limit, announced or not") {
     }
 }
 
+TEST_CASE("uploads: a part of the content is not stored as the whole (RFC 9110 14.5)") {
+    World world;
+    CHECK(Client(world.server).request("PUT", "/a", {}, "whole").status == 201);
+    const Answer answer =
+        Client(world.server).request("PUT", "/a", {{"Content-Range", "bytes 0-1/5"}}, "pa");
+    CHECK(answer.status == 400);
+    CHECK(read_file(world.place.path("a")) == "whole");
+    CHECK(world.entries() == only_a);
+    CHECK(world.aborts == 1);
+}
+
+TEST_CASE("uploads: a client's name for a file becomes one that is safe on every system") {
+    const std::pair<std::string_view, std::string_view> names[] = {
+        {"photo.jpg", "photo.jpg"},
+        {"b\xc3\xa4r \xe2\x9c\x93.bin", "b\xc3\xa4r \xe2\x9c\x93.bin"},
+        {"b\xe4r.bin", "b_r.bin"}, // no UTF-8
+        {"../../etc/passwd", "passwd"},
+        {"C:\\fakepath\\a.txt", "a.txt"},
+        {"/", "_"},
+        {"", "_"},
+        {".", "_"},
+        {"..", "__"},
+        {".bashrc", "_bashrc"},
+        {"evil.exe.", "evil.exe_"},
+        {"evil.exe ", "evil.exe_"},
+        {"evil. .", "evil. _"},
+        {"a.txt::$DATA", "a.txt__$DATA"},
+        {"PROGRA~1", "PROGRA_1"},
+        {"CON", "_CON"},
+        {"nul.txt", "_nul.txt"},
+        {"COM1.tar.gz", "_COM1.tar.gz"},
+        {"lpt\xc2\xb2", "_lpt\xc2\xb2"},
+        {"con .txt", "_con .txt"},
+        {std::string_view("a\0b\n\x7f.c", 7), "a_b__.c"},
+        {"*?\"<>|", "______"},
+    };
+    for (const auto& name : names) {
+        CAPTURE(name.first);
+        CHECK(portable_file_name(name.first) == name.second);
+        CHECK(portable_file_name(name.second) == name.second);
+    }
+    const std::string long_name(1000, 'n');
+    CHECK(portable_file_name(long_name).size() == 127);
+    CHECK(portable_file_name(long_name.substr(0, 127)) == long_name.substr(0, 127));
+    CHECK(portable_file_name(long_name + ".tar").substr(120) == "nnn.tar");
+    CHECK(portable_file_name("CON." + long_name).size() == 128);
+    for (std::size_t size = 100; size < 140; ++size) { // cut between characters only
+        const std::string name =
+            portable_file_name(std::string(size, 'n') + "\xe2\x9c\x93\xc3\xa4.x");
+        CHECK(detail::is_utf8(name));
+        CHECK(name.size() <= 128);
+    }
+}
+
 TEST_CASE("uploads: a directory that is not there is 500, and names no path") {
     const TemporaryDirectory place;
     Server server(options());
@@ -221,6 +275,29 @@ TEST_CASE("uploads: a server that goes midway leaves nothing behind") {
     server.reset();
     CHECK(entries_of(place) == nothing);
     CHECK(aborts == 1);
+}
+
+TEST_CASE(
+    "uploads: the program's function may destroy the server, and then looks at what it holds") {
+    const TemporaryDirectory place;
+    std::string seen;
+    auto server = std::make_unique<Server>(options());
+    server->put_stream("/a", [&](const Request&) {
+        return to_file(place.path("a"))
+            .on_data([&seen, &server, held = std::string(40, 'h')](std::string_view piece) {
+                server.reset();
+                seen.append(held).append(piece);
+            })
+            .on_abort([&seen] { seen += "aborted "; });
+    });
+    Client client(*server);
+    client.send(testing::write_request("PUT", "/a", {}, "whole"));
+    for (int i = 0; i < 10 && server; ++i) {
+        server->tick();
+    }
+    CHECK_FALSE(server);
+    CHECK(seen == "aborted " + std::string(40, 'h') + "whole");
+    CHECK(entries_of(place) == nothing);
 }
 
 TEST_CASE("uploads: a name that cannot be had at the end is 500") {

@@ -29,7 +29,8 @@ Outbox::Place keyed(std::string_view key) {
 std::string drain(Outbox& outbox) {
     std::string text;
     while (!outbox.is_empty()) {
-        text += outbox.front().substr(0, 1);
+        const OutFrame front = outbox.front();
+        text += front.head.empty() ? front.payload[0] : front.head[0];
         outbox.consume(1);
     }
     return text;
@@ -41,8 +42,10 @@ TEST_CASE("outbox: what waits is counted and leaves in order") {
     Outbox outbox;
     CHECK(outbox.is_empty());
     outbox.push(frame("abc"), {});
+    const auto owner = std::make_shared<const std::string>("shared");
     OutFrame shared;
-    shared.shared = std::make_shared<const std::string>("shared");
+    shared.payload = *owner;
+    shared.owner = owner;
     outbox.push(shared, {});
     Outbox::Place begun;
     begun.sent = 2;
@@ -115,4 +118,61 @@ TEST_CASE("outbox: what is dropped takes no room, however long the front stays")
     CHECK(outbox.find("k") == 4);
     outbox.replace("k", frame("newer"));
     CHECK(drain(outbox) == "front[newer");
+}
+
+TEST_CASE("outbox: what has an owner is not copied, and let go when it has left") {
+    const auto owner = std::make_shared<const std::string>(100, 'o');
+    OutFrame shared = frame(*owner);
+    shared.owner = owner;
+    Outbox outbox;
+    outbox.push(shared, {});
+    Outbox::Place begun;
+    begun.sent = 40;
+    outbox.push(shared, begun);
+    CHECK(owner.use_count() == 4);
+    CHECK(outbox.bytes() == 101 + 61);
+    CHECK(outbox.front().head == "[");
+    CHECK(outbox.front().payload.data() == owner->data());
+    outbox.consume(1);
+    CHECK(outbox.front().head.empty());
+    CHECK(outbox.front().payload.data() == owner->data());
+    outbox.consume(99);
+    CHECK(outbox.front().payload == "o");
+    outbox.consume(1);
+    CHECK(outbox.has_begun());
+    CHECK(outbox.front().payload.data() == owner->data() + 39);
+    CHECK(outbox.front().payload.size() == 61);
+    outbox.consume(61);
+    CHECK(outbox.is_empty());
+    shared.owner.reset();
+    CHECK(owner.use_count() == 1);
+}
+
+TEST_CASE("outbox: only what has not left is copied, and once it is large it can be shared") {
+    for (const std::size_t size : {Outbox::least_shared - 1, Outbox::least_shared}) {
+        CAPTURE(size);
+        std::string payload(size + 1000, 'x');
+        payload += "end";
+        Outbox::Place begun;
+        begun.sent = 1 + 1000 + 3; // the head, too
+        Outbox outbox;
+        {
+            OutFrame made = frame(payload);
+            if (porthole_test::counts_allocations()) {
+                const std::size_t before = porthole_test::live_bytes();
+                outbox.push(made, begun);
+                CHECK(porthole_test::live_bytes() - before < size + 2000);
+            } else {
+                outbox.push(made, begun);
+            }
+        }
+        payload.assign("changed");
+        CHECK(outbox.bytes() == size);
+        const OutFrame front = outbox.front();
+        CHECK((front.owner != nullptr) == (size == Outbox::least_shared));
+        const std::string bytes = std::string(front.head).append(front.payload);
+        CHECK(bytes == std::string(size - 3, 'x') + "end");
+        CHECK(outbox.has_begun());
+        CHECK_FALSE(outbox.drop_oldest());
+    }
 }

@@ -56,6 +56,9 @@ run_websocket(std::string_view bytes, std::uint8_t flags, std::size_t first, std
         options.max_queue_bytes = 1000;
         options.policy = static_cast<porthole::WebSocketPolicy>((flags >> 5) & 3u);
     }
+    if ((flags & (128 | 16)) == 128) { // else what is refused would depend on the pieces
+        options.max_queue_bytes = std::size_t{64} * 1024 * 1024;
+    }
     porthole_test::EchoSession echo(options);
     if ((flags & 8) != 0) {
         echo.session.set_codec(std::make_unique<RepeatingCodec>());
@@ -141,9 +144,11 @@ inline void fuzz_websocket_session(const std::uint8_t* data, std::size_t size) {
     }
     if (is_long) { // byte by byte would take too long
         const std::size_t step = 1000 + cut % 50'000;
-        WebSocketOutcome other = run_websocket(bytes, flags, step, step);
-        other.events = expected.events; // how much waits at a time depends on the pieces
-        require(other == expected, "a connection in pieces is the same connection");
+        const WebSocketOutcome other = run_websocket(bytes, flags, step, step);
+        check_server_frames(other.sent); // which pong overtakes which message depends on the pieces
+        require(
+            other.code == expected.code && other.is_closed == expected.is_closed,
+            "a connection in pieces comes to the same end");
         return;
     }
     const std::size_t first = bytes.empty() ? 0 : cut % (bytes.size() + 1);

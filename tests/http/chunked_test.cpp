@@ -327,3 +327,31 @@ TEST_CASE("chunked: what is written is what is read") {
     CHECK(outcome.status == ParseStatus::complete);
     CHECK(outcome.content == content);
 }
+
+TEST_CASE("chunked: what was not taken of a piece comes again, at every cut") {
+    constexpr std::string_view coded = "5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n";
+    const Limits limits;
+    for (std::size_t cut = 0; cut <= coded.size(); ++cut) {
+        for (std::size_t most = 1; most <= 5; ++most) {
+            CAPTURE(cut);
+            CAPTURE(most);
+            ChunkedDecoder decoder(limits);
+            std::string content;
+            ParseStatus status = ParseStatus::need_more;
+            std::size_t at = 0;
+            for (const std::size_t end : {cut, coded.size()}) {
+                while (at < end && status == ParseStatus::need_more) {
+                    std::size_t consumed = 0;
+                    std::string_view piece;
+                    status = decoder.decode(coded.substr(at, end - at), consumed, piece);
+                    const std::size_t taken = piece.size() < most ? piece.size() : most;
+                    content += piece.substr(0, taken);
+                    decoder.put_back(piece.size() - taken);
+                    at += consumed - (piece.size() - taken);
+                }
+            }
+            CHECK(status == ParseStatus::complete);
+            CHECK(content == "hello!");
+        }
+    }
+}

@@ -3,8 +3,8 @@
 
 #include "support/allocation_counter.hpp"
 
-#include <chrono>
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>

@@ -89,6 +89,34 @@ TEST_CASE("body sink: a refusal without a sensible status is misuse and 500") {
     CHECK(porthole_test::misuse_count == before + 1);
 }
 
+TEST_CASE("body sink: one that is shared by two requests is misuse, and 500 for the second") {
+    for (const bool is_first_over : {false, true}) {
+        CAPTURE(is_first_over);
+        SinkWorld world;
+        BodySink shared = world.record.sink();
+        world.server->post_stream("/shared", [&shared](const Request&) { return shared; });
+        Peer first(*world.server);
+        first.send(post_head("/shared", 6) + (is_first_over ? "abcdef" : "abc"));
+        first.tick();
+        const int misuses = porthole_test::misuse_count;
+        Peer second(*world.server);
+        second.send(post_head("/shared", 6) + "abc");
+        second.tick();
+        CHECK(porthole_test::misuse_count == misuses + 1);
+        CHECK(second.answers().at(0).status == 500);
+        second.end.reset();
+        world.server->tick();
+        if (!is_first_over) {
+            first.send("def");
+            first.tick();
+        }
+        CHECK(first.answers().at(0).body == "took 6");
+        world.record.flow.resume(); // of nobody
+        shared = BodySink();
+        CHECK(world.record.is_free());
+    }
+}
+
 TEST_CASE("body sink: on_abort is called when the sink refuses by its flow at the head") {
     SinkWorld world;
     world.server->post_stream("/no", [&world](const Request&) {

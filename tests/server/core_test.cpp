@@ -373,3 +373,28 @@ TEST_CASE("core: a log sink that throws harms nobody") {
     CHECK(client.read_answer().status == 400);
 #endif
 }
+
+TEST_CASE("core: times beyond all clocks are times that never come") {
+    ManualClock clock;
+    porthole::Options made = options(clock);
+    porthole::Limits& limits = made.limits;
+    for (std::chrono::milliseconds* time :
+         {&limits.head_timeout, &limits.body_grace, &limits.idle_timeout,
+          &limits.write_stall_timeout, &limits.linger_timeout, &limits.stop_grace,
+          &limits.accept_backoff, &limits.max_tick_gap}) {
+        *time = (std::chrono::milliseconds::max)();
+    }
+    Server server(std::move(made));
+    add_routes(server);
+    Peer idle(server);
+    Peer peer(server);
+    peer.send(get("/"));
+    peer.tick();
+    CHECK(peer.answers().size() == 1);
+    clock.advance(24h);
+    pass_time(server, clock, 60s);
+    CHECK(server.stats().connections == 2);
+    server.stop();
+    server.tick();
+    CHECK(server.stats().connections == 0);
+}

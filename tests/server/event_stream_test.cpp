@@ -142,6 +142,24 @@ TEST_CASE("event stream: a client that is too slow gets nothing half, and holds 
     CHECK_FALSE(world.events.send(std::string(5000, 'd'))); // never fits
 }
 
+TEST_CASE("event stream: a client that was too slow is told of when it has room again") {
+    EventWorld world(4096);
+    Peer peer(*world.server, 300);
+    peer.send(get("/live"));
+    peer.tick();
+    int calls = 0;
+    world.events.on_writable([&] {
+        ++calls;
+        CHECK(world.events.queued_bytes() <= 1024);
+        CHECK(world.events.send("again"));
+    });
+    const std::string data(100, 'd');
+    while (world.events.send(data)) {}
+    peer.tick(1000);
+    CHECK(calls == 1);
+    CHECK(EventWorld::text(peer).find("data: again") != std::string::npos);
+}
+
 TEST_CASE("event stream: on_close is called once when the client goes, and all is freed") {
     for (const bool is_blocked : {false, true}) {
         EventWorld world;

@@ -196,6 +196,30 @@ TEST_CASE("stream: on_writable writes on, for as long as there is something") {
     CHECK(client.get("/").body == "hello");
 }
 
+TEST_CASE("stream: on_writable keeps what it holds from call to call, and may put another") {
+    StreamWorld world;
+    world.options.high_mark_bytes = 1000;
+    world.options.low_mark_bytes = 100;
+    std::string calls;
+    world.when_asked = [&calls](Stream& stream) {
+        stream.on_writable([&calls, &stream, count = 0, held = std::string(40, 'h')]() mutable {
+            ++count;
+            if (count == 3) {
+                stream.on_writable([&calls, &stream] {
+                    calls += "other";
+                    stream.finish();
+                });
+            }
+            calls += std::to_string(count) + held[0]; // still there behind its successor
+            stream.write(std::string(calls.size() < 100 ? 2000 : 0, 'x'));
+        });
+        stream.write(std::string(2000, 'x'));
+    };
+    Client client(*world.server);
+    CHECK(client.get("/s").body.size() == 4000);
+    CHECK(calls == "1h2h3hother");
+}
+
 TEST_CASE("stream: a flood of writes keeps the tick's budget and its bytes in order") {
     porthole::ManualClock clock;
     Server server(porthole_test::options(clock));

@@ -146,18 +146,16 @@ TEST_CASE("timer: one that arms itself for at once does not hold the tick") {
 }
 
 TEST_CASE("timer: within tick_until() one is called in its time, also one armed meanwhile") {
-    Server server(options());
+    TimerWorld world;
+    world.clock.advance_per_reading(100us);
     std::string order;
     TimerHandle second;
-    const TimerHandle third = server.call_after(20ms, [&order] { order += '3'; });
-    const TimerHandle first = server.call_after(1ms, [&] {
+    const TimerHandle third = world.server->call_after(4ms, [&order] { order += '3'; });
+    const TimerHandle first = world.server->call_after(1ms, [&] {
         order += '1';
-        second = server.call_after(1ms, [&order] { order += '2'; });
+        second = world.server->call_after(1ms, [&order] { order += '2'; });
     });
-    const auto end = std::chrono::steady_clock::now() + 5s; // not reached
-    for (int i = 0; i < 1000 && order.size() < 3 && std::chrono::steady_clock::now() < end; ++i) {
-        server.tick_until(std::chrono::steady_clock::now() + 50ms);
-    }
+    world.server->tick_until(world.clock.now() + 20ms);
     CHECK(order == "123");
 }
 
@@ -197,6 +195,39 @@ TEST_CASE("timer: the server may be destroyed inside the call, and handles outli
     CHECK(calls == 1);
     CHECK_FALSE(timer.is_pending());
     CHECK_FALSE(later.is_pending());
+}
+
+TEST_CASE("timer: what pending calls hold is freed with the server, their own handles included") {
+    struct Holder {
+        TimerHandle timer;
+    };
+    TimerWorld world;
+    const auto held = std::make_shared<int>();
+    const auto holder = std::make_shared<Holder>();
+    holder->timer = world.server->call_after(5s, [holder, held] { FAIL_CHECK("called"); });
+    TimerHandle outside = world.server->call_after(5s, [held] { FAIL_CHECK("called"); });
+    CHECK(held.use_count() == 3);
+    world.server.reset();
+    CHECK(held.use_count() == 1);
+    CHECK(holder.use_count() == 1);
+    CHECK_FALSE(outside.is_pending());
+}
+
+TEST_CASE("timer: a cancelled call may hold the last share of what owns its handle") {
+    struct Holder {
+        TimerHandle timer;
+        std::shared_ptr<int> held;
+    };
+    TimerWorld world;
+    const auto held = std::make_shared<int>();
+    auto holder = std::make_shared<Holder>();
+    holder->held = held;
+    TimerHandle& timer = holder->timer;
+    timer = world.server->call_after(5s, [keep = holder] { FAIL_CHECK("called"); });
+    holder.reset();
+    timer.cancel();
+    CHECK(held.use_count() == 1);
+    world.pass(6s);
 }
 
 TEST_CASE("timer: a gap in which nobody ticked does not count (Limits::max_tick_gap)") {

@@ -3,6 +3,7 @@
 // An Upgrade's own turns: on_wake(), and what is sent inside and outside of them, which must reach
 // its own peer, in order, and nobody else's.
 
+#include "support/allocation_counter.hpp"
 #include "support/counting_transport.hpp"
 
 #include <functional>
@@ -423,7 +424,7 @@ TEST_CASE("upgrade: what is large and first leaves from where it is, the rest in
     }
 }
 
-TEST_CASE("upgrade: what is large waits behind what is queued, and outside of a turn") {
+TEST_CASE("upgrade: what is large leaves at once behind what has gathered, in a turn of its own") {
     constexpr std::size_t large = 100'000;
     WakeWorld world;
     Peer peer(*world.server, 1 << 20);
@@ -432,8 +433,12 @@ TEST_CASE("upgrade: what is large waits behind what is queued, and outside of a 
     world.a->when_data = [&](UpgradeLink& link) {
         const std::size_t before = peer.counts->bytes_written;
         CHECK(link.send("head"));
-        CHECK(link.send(block));
         CHECK(peer.counts->bytes_written == before);
+        CHECK(link.send(block));
+        CHECK(peer.counts->bytes_written == before + 4 + large);
+        CHECK(link.queued_bytes() == 0);
+        CHECK(link.send(block)); // one write in a turn
+        CHECK(link.queued_bytes() == large);
     };
     peer.send("x");
     peer.tick(3);
@@ -441,7 +446,142 @@ TEST_CASE("upgrade: what is large waits behind what is queued, and outside of a 
     CHECK(world.a->link->send(block));
     CHECK(peer.counts->bytes_written == before);
     peer.tick(3);
-    CHECK(peer.received == "head" + block + block);
+    CHECK(peer.received == "head" + block + block + block);
+}
+
+TEST_CASE("upgrade: what is shared stays where it is, leaves in order, and is then let go") {
+    constexpr std::size_t large = 100'000;
+    for (const std::size_t capacity : {std::size_t{1} << 20, std::size_t{10'000}}) {
+        for (const bool is_in_turn : {true, false}) {
+            CAPTURE(capacity);
+            CAPTURE(is_in_turn);
+            WakeWorld world;
+            Peer peer(*world.server, capacity);
+            WakeWorld::open(peer, "/a");
+            const auto first = std::make_shared<const std::string>(large, '1');
+            const auto second = std::make_shared<const std::string>(large, '2');
+            const auto send = [&](UpgradeLink& link) {
+                CHECK(link.send("head"));
+                CHECK(link.send_shared(first, *first));
+                CHECK(link.queued_bytes() == large + 4);
+                CHECK(first.use_count() == 2);
+                CHECK_FALSE(link.send_shared(first, "small"));
+                CHECK(link.send("middle"));
+                CHECK(first.use_count() == 1); // copied after all, to keep the order
+                CHECK(link.send_shared(second, *second));
+                CHECK(link.queued_bytes() == 2 * large + 10);
+            };
+            if (is_in_turn) {
+                world.a->when_data = send;
+                peer.send("x");
+            } else {
+                send(*world.a->link);
+            }
+            for (int i = 0; i < 100; ++i) {
+                peer.tick();
+            }
+            CHECK(peer.received == "head" + *first + "middle" + *second);
+            CHECK(world.a->link->queued_bytes() == 0);
+            CHECK(second.use_count() == 1);
+        }
+    }
+}
+
+TEST_CASE("upgrade: what is shared from on_drain leaves, and costs a slow peer no memory") {
+    if (!porthole_test::counts_allocations()) {
+        return;
+    }
+    constexpr std::size_t large = 1'000'000;
+    WakeWorld world(10'000); // the bound is for what is copied
+    Peer peer(*world.server, 1000);
+    WakeWorld::open(peer, "/a");
+    const auto block = std::make_shared<const std::string>(large, 'b');
+    world.a->drains = 0;
+    world.a->when_drained = [&](UpgradeLink& link) {
+        if (world.a->drains == 1) {
+            CHECK(link.send_shared(block, *block));
+            CHECK_FALSE(link.send_shared(block, *block)); // the first does not fit the bound
+            CHECK_FALSE(link.send("x"));
+        }
+    };
+    const std::size_t before = porthole_test::live_bytes();
+    CHECK(world.a->link->send("first"));
+    for (int i = 0; i < 10; ++i) {
+        world.server->tick(1s);
+        peer.take();
+    }
+    CHECK(world.a->link->queued_bytes() > large / 2);
+    CHECK(porthole_test::live_bytes() < before + 50'000);
+    for (int i = 0; i < 1200; ++i) {
+        world.server->tick(1s);
+        peer.take();
+    }
+    CHECK(peer.received == "first" + *block);
+    CHECK(block.use_count() == 1);
+    CHECK(world.a->drains == 2);
+}
+
+TEST_CASE("upgrade: what is shared is let go when the connection ends before it has left") {
+    WakeWorld world;
+    auto peer = std::make_unique<Peer>(*world.server, 1000);
+    WakeWorld::open(*peer, "/a");
+    const auto block = std::make_shared<const std::string>(100'000, 'b');
+    CHECK(world.a->link->send_shared(block, *block));
+    world.server->tick(1s);
+    CHECK(block.use_count() == 2);
+    SUBCASE("the peer goes") {
+        peer->end.reset();
+    }
+    SUBCASE("the owner gives up") {
+        world.a->link->abort();
+    }
+    SUBCASE("the peer takes nothing") {
+        porthole::testing::pass_time(*world.server, world.clock, 31s);
+    }
+    world.server->tick(1s);
+    CHECK(block.use_count() == 1);
+    CHECK(world.a->link == nullptr);
+}
+
+TEST_CASE("upgrade: what comes can be read to where its owner wants it") {
+    class Placing final : public porthole::Upgrade {
+    public:
+        void on_open(UpgradeLink&) override {}
+        char* place_for_input(std::size_t size) override {
+            most = size;
+            return has_place ? place : nullptr;
+        }
+        void on_data(char* bytes, std::size_t size) override {
+            data.append(bytes, size);
+            is_in_place = bytes == place;
+        }
+        void on_end() override {}
+        void on_close() override {}
+        std::string data;
+        std::size_t most = 0;
+        bool has_place = true;
+        bool is_in_place = false;
+        char place[256] = {};
+    };
+    porthole::Options made = options();
+    made.limits.max_read_bytes_per_turn = sizeof Placing::place;
+    Server server(made);
+    const auto owner = std::make_shared<Placing>();
+    server.get("/", [&](const Request&, Response& r) { r.upgrade("test", owner); });
+    Peer peer(server);
+    peer.send(get("/", "Connection: Upgrade\r\nUpgrade: test\r\n") + "early ");
+    peer.tick(3);
+    CHECK(owner->data == "early ");
+    CHECK_FALSE(owner->is_in_place); // it came with the request
+    peer.send("placed ");
+    peer.tick(2);
+    CHECK(owner->is_in_place);
+    CHECK(owner->most == sizeof Placing::place);
+    owner->has_place = false;
+    peer.send("not placed");
+    peer.tick(2);
+    CHECK_FALSE(owner->is_in_place);
+    CHECK(owner->data == "early placed not placed");
 }
 
 TEST_CASE("upgrade: a large message to a peer that is gone closes once, and outside of the call") {

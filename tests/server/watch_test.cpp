@@ -137,6 +137,62 @@ TEST_CASE("watch: a handle may outlive the server, and the server's end inside t
     CHECK_FALSE(watch.is_watching());
 }
 
+TEST_CASE("watch: what a callback holds is freed with its watch, or with the "
+          "server") {
+    struct Holder {
+        WatchHandle watch;
+    };
+    for (const std::string_view how : {"server", "stop", "inside"}) {
+        CAPTURE(how);
+        auto server = std::make_unique<Server>(porthole_test::options());
+        ConnectedPair pair = connected_pair();
+        const auto holder = std::make_shared<Holder>();
+        bool was_held = false;
+        const auto callback = [&was_held, keep = holder](Readiness) {
+            keep->watch.stop();
+            was_held = keep.use_count() > 1; // until it returns
+        };
+        REQUIRE_FALSE(server->watch(pair.server.handle(), reading, callback, holder->watch));
+        if (how == "server") {
+            server.reset();
+        } else if (how == "stop") {
+            holder->watch.stop();
+        } else {
+            send(pair.client, "x");
+            serve_until(*server, [&] { return was_held; });
+            CHECK(was_held);
+        }
+        CHECK(holder.use_count() == 2); // and the test's own copy of the callback
+    }
+}
+
+TEST_CASE("watch: a stopped callback may hold the last share of what owns its "
+          "handle") {
+    struct Holder {
+        WatchHandle watch;
+        std::shared_ptr<int> held;
+    };
+    for (const bool is_replaced : {false, true}) {
+        Server server(porthole_test::options());
+        ConnectedPair pair = connected_pair();
+        const auto held = std::make_shared<int>();
+        auto holder = std::make_shared<Holder>();
+        holder->held = held;
+        WatchHandle& watch = holder->watch;
+        const int handles = static_cast<int>(held.use_count());
+        REQUIRE_FALSE(server.watch(
+            pair.server.handle(), reading, [keep = holder](Readiness) {}, watch));
+        holder.reset();
+        CHECK(held.use_count() == handles);
+        if (is_replaced) {
+            watch = WatchHandle();
+        } else {
+            watch.stop();
+        }
+        CHECK(held.use_count() == 1);
+    }
+}
+
 TEST_CASE("watch: a callback that may stop another one that is ready, too") {
     Server server(porthole_test::options());
     ConnectedPair a = connected_pair();

@@ -114,6 +114,36 @@ private:
     rlimit before_{};
 };
 
+/// A file system that cannot tell how much room it has, like many that programs provide. Only root
+/// may mount one.
+class UnmeasuredDisk {
+public:
+    UnmeasuredDisk() {
+#if defined(__linux__)
+        is_there_ = ::mount("ramfs", place_.path().c_str(), "ramfs", 0, "mode=700") == 0;
+#endif
+    }
+    UnmeasuredDisk(const UnmeasuredDisk&) = delete;
+    UnmeasuredDisk& operator=(const UnmeasuredDisk&) = delete;
+    ~UnmeasuredDisk() {
+#if defined(__linux__)
+        if (is_there_) {
+            ::umount2(place_.path().c_str(), MNT_DETACH);
+        }
+#endif
+    }
+    bool is_there() const {
+        return is_there_;
+    }
+    std::string path(std::string_view name) const {
+        return place_.path(name);
+    }
+
+private:
+    TemporaryDirectory place_;
+    bool is_there_ = false;
+};
+
 inline mode_t current_umask() {
     const mode_t mask = ::umask(022);
     ::umask(mask);

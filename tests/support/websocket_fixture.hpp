@@ -10,8 +10,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace porthole_test {
 
@@ -97,27 +99,45 @@ public:
         if (is_closed || queued.size() + bytes.size() > capacity) {
             return false;
         }
-        queued.append(bytes);
+        queued.append(shared_bytes).append(bytes);
+        share({}, {});
         return true;
     }
-    std::size_t queued_bytes() const noexcept override { return queued.size(); }
+    bool send_shared(const std::shared_ptr<const void>& owner, std::string_view bytes) override {
+        if (is_closed || !can_share || !shared_bytes.empty()) {
+            return false;
+        }
+        share(owner, bytes);
+        return true;
+    }
+    std::size_t queued_bytes() const noexcept override {
+        return queued.size() + shared_bytes.size();
+    }
     void pause_reading(bool is_paused) override { is_reading_paused = is_paused; }
     void close() override { is_closed = true; }
     void abort() override { is_aborted = true; }
     void set_deadline(porthole::TimePoint new_deadline) override { deadline = new_deadline; }
     void wake() override { wants_wake = true; }
     porthole::TimePoint now() const noexcept override { return time; }
-    bool has_time() noexcept override { return true; }
+    bool has_time() noexcept override { return !is_out_of_time; }
     std::string_view peer() const noexcept override { return "fake"; }
 
     /// The peer takes everything.
     void take() {
-        sent += queued;
+        sent.append(queued).append(shared_bytes);
         queued.clear();
+        share({}, {});
+    }
+    void share(std::shared_ptr<const void> owner, std::string_view bytes) {
+        shared = std::move(owner);
+        shared_bytes = bytes;
     }
 
     std::string queued;
     std::string sent;
+    bool can_share = false;
+    std::shared_ptr<const void> shared; ///< of what waits behind `queued`
+    std::string_view shared_bytes;
     std::size_t capacity = std::size_t{64} * 1024 * 1024;
     porthole::TimePoint deadline = porthole::never;
     porthole::TimePoint time{};
@@ -125,6 +145,7 @@ public:
     bool is_closed = false;
     bool is_aborted = false;
     bool wants_wake = false;
+    bool is_out_of_time = false;
 };
 
 /// A server's session that echoes messages and writes down what happens.
@@ -146,12 +167,17 @@ public:
     void handle_drain() override { events += "drain "; }
     void handle_wake() override { events += "wake "; }
 
-    /// As the connection does it: on_data() only while reading is not paused, turns that were asked
-    /// for, and the link's queue taken by the peer.
+    /// As the connection does it: bytes where the session wants them, on_data() only while reading
+    /// is not paused, turns that were asked for, and the link's queue taken by the peer.
     void receive(std::string_view bytes) {
-        std::string block(bytes);
-        block.shrink_to_fit();
-        session.on_data(block.data(), block.size());
+        if (char* const place = bytes.empty() ? nullptr : session.place_for_input(bytes.size())) {
+            bytes.copy(place, bytes.size());
+            session.on_data(place, bytes.size());
+        } else {
+            std::string block(bytes);
+            block.shrink_to_fit();
+            session.on_data(block.data(), block.size());
+        }
         settle();
     }
     void settle() {
@@ -159,7 +185,7 @@ public:
             if (link.wants_wake) {
                 link.wants_wake = false;
                 session.on_wake();
-            } else if (!link.queued.empty()) {
+            } else if (link.queued_bytes() != 0) {
                 link.take();
                 session.on_drain();
             } else {

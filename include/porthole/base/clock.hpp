@@ -15,6 +15,16 @@ using Duration = std::chrono::steady_clock::duration;
 /// A deadline that does not come.
 inline constexpr TimePoint never = (TimePoint::max)();
 
+namespace detail {
+
+/// At the most a century, which can still be added to the time without passing its end.
+constexpr Duration to_duration(std::chrono::milliseconds time) noexcept {
+    constexpr std::chrono::hours century{24 * 365 * 100};
+    return time < century ? Duration(time) : Duration(century);
+}
+
+} // namespace detail
+
 /// Where a server reads the time. Called from the thread that ticks, a few times for each
 /// request.
 class Clock {

@@ -14,6 +14,8 @@
 #define PORTHOLE_HEADER_ONLY 0
 #endif
 
+// Marks each definition, and the declarations of virtual members: a class with one that is not
+// inline from the start would be emitted, with all that it calls, by every file that includes it.
 #if PORTHOLE_HEADER_ONLY
 #define PORTHOLE_FN inline
 #define PORTHOLE_ABI v0_1_header_only

@@ -43,9 +43,9 @@ public:
     explicit MemorySource(std::string_view bytes) { parts_.push_back({{}, bytes}); }
     explicit MemorySource(std::vector<Part> parts) noexcept : parts_(std::move(parts)) {}
 
-    std::optional<std::uint64_t> size() const override;
-    std::optional<std::string_view> whole() const override;
-    Piece pull(char* into, std::size_t capacity) override;
+    PORTHOLE_FN std::optional<std::uint64_t> size() const override;
+    PORTHOLE_FN std::optional<std::string_view> whole() const override;
+    PORTHOLE_FN Piece pull(char* into, std::size_t capacity) override;
 
 private:
     std::vector<Part> parts_;
@@ -57,8 +57,8 @@ private:
 class AssetBundle final : public Mount {
 public:
     explicit AssetBundle(const AssetTable& table) noexcept;
-    Error attach(Server& server) override;
-    void handle(const Request& request, Response& response) override;
+    PORTHOLE_FN Error attach(Server& server) override;
+    PORTHOLE_FN void handle(const Request& request, Response& response) override;
 
 private:
     const Asset* find(std::string_view path) const noexcept;
@@ -74,9 +74,9 @@ private:
 class DiskAssets final : public Mount {
 public:
     explicit DiskAssets(const AssetTable& table);
-    ~DiskAssets() override;
-    Error attach(Server& server) override;
-    void handle(const Request& request, Response& response) override;
+    PORTHOLE_FN ~DiskAssets() override;
+    PORTHOLE_FN Error attach(Server& server) override;
+    PORTHOLE_FN void handle(const Request& request, Response& response) override;
 
 private:
     struct Watch;

@@ -30,7 +30,7 @@ public:
 
 private:
     std::size_t places_behind() const noexcept override { return reaper_->size(); }
-    bool look_after(Duration passed) override;
+    PORTHOLE_FN bool look_after(Duration passed) override;
 
     CgiSettings settings_;
     std::shared_ptr<ProcessReaper> reaper_ = std::make_shared<ProcessReaper>();

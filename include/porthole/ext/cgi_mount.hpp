@@ -36,11 +36,11 @@ class CgiMount final : public Mount {
 public:
     /// With a root: the scripts below it. Else: one program.
     CgiMount(std::string_view root, std::string_view program, CgiSettings settings);
-    ~CgiMount() override;
-    Error attach(Server& server) override;
-    void handle(const Request& request, Response& response) override;
+    PORTHOLE_FN ~CgiMount() override;
+    PORTHOLE_FN Error attach(Server& server) override;
+    PORTHOLE_FN void handle(const Request& request, Response& response) override;
     bool takes_streams() const noexcept override { return true; }
-    BodySink receive(const Request& request, Response& response) override;
+    PORTHOLE_FN BodySink receive(const Request& request, Response& response) override;
 
 private:
     Error find_programs();

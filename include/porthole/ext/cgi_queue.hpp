@@ -64,7 +64,7 @@ private:
     /// Places taken by what is no task any more.
     virtual std::size_t places_behind() const noexcept { return 0; }
     /// Of the timeouts that go by the beat, the shortest.
-    virtual std::chrono::milliseconds shortest_timeout() const noexcept;
+    PORTHOLE_FN virtual std::chrono::milliseconds shortest_timeout() const noexcept;
     /// The rest of what goes by the beat. True as long as there is something.
     virtual bool look_after(Duration passed) = 0;
 

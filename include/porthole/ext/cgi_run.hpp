@@ -37,20 +37,20 @@ public:
     CgiRun(std::shared_ptr<CgiGate> gate, CgiOrder order, Reply reply);
 
     /// Starts the program.
-    void start() override;
-    void on_beat(Duration passed) override;
+    PORTHOLE_FN void start() override;
+    PORTHOLE_FN void on_beat(Duration passed) override;
     /// Kills the program at once.
-    void shut() noexcept override;
+    PORTHOLE_FN void shut() noexcept override;
     /// True when the poller cannot tell of this program's pipes.
     bool is_polled() const noexcept override { return is_polled_; }
 
     CgiUpload& upload() noexcept override { return upload_; }
-    void on_content(std::string_view piece) override;
-    void on_content_end() override;
-    void on_content_abort() override;
+    PORTHOLE_FN void on_content(std::string_view piece) override;
+    PORTHOLE_FN void on_content_end() override;
+    PORTHOLE_FN void on_content_abort() override;
 
-    BodySource::Piece pull(char* into, std::size_t capacity) override;
-    void on_source_gone(bool is_complete) override;
+    PORTHOLE_FN BodySource::Piece pull(char* into, std::size_t capacity) override;
+    PORTHOLE_FN void on_source_gone(bool is_complete) override;
 
 private:
     /// For how long the end of a program is awaited that has closed its standard output.

@@ -90,9 +90,9 @@ class CgiSource final : public BodySource {
 public:
     CgiSource(std::shared_ptr<CgiTask> task, std::optional<std::uint64_t> size) noexcept
         : task_(std::move(task)), size_(size) {}
-    ~CgiSource() override;
+    PORTHOLE_FN ~CgiSource() override;
     std::optional<std::uint64_t> size() const override { return size_; }
-    Piece pull(char* into, std::size_t capacity) override;
+    PORTHOLE_FN Piece pull(char* into, std::size_t capacity) override;
     void set_waker(std::function<void()> waker) override { task_->set_waker(std::move(waker)); }
 
 private:

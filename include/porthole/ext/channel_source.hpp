@@ -25,9 +25,9 @@ public:
         const std::shared_ptr<ChannelState>& state, Server& server, const ChannelStart& start)
         : subscription_(state, server, start, *this) {}
 
-    Piece pull(char* into, std::size_t capacity) final;
+    PORTHOLE_FN Piece pull(char* into, std::size_t capacity) final;
     void set_waker(std::function<void()> waker) final { waker_ = std::move(waker); }
-    void wake() final;
+    PORTHOLE_FN void wake() final;
 
 protected:
     ~ChannelSource() override = default;
@@ -40,6 +40,9 @@ protected:
     ChannelSubscription subscription_;
 
 private:
+    /// Of which a piece is made at the most: a unit of the tick's budget.
+    static constexpr std::size_t max_values_per_piece = 256;
+
     bool has_parts() const noexcept {
         return !parts_.head.empty() || !parts_.body.empty() || !parts_.tail.empty();
     }
@@ -53,10 +56,10 @@ class ChannelEvents final : public ChannelSource {
 public:
     ChannelEvents(
         const std::shared_ptr<ChannelState>& state, Server& server, const ChannelStart& start);
-    bool on_beat() override;
+    PORTHOLE_FN bool on_beat() override;
 
 private:
-    ChannelValue::Parts make_parts(Next& next) override;
+    PORTHOLE_FN ChannelValue::Parts make_parts(Next& next) override;
 
     std::string text_; ///< what goes before an event
     bool has_greeting_ = false;
@@ -74,7 +77,7 @@ public:
     static std::string media_type(const ChannelState& state);
 
 private:
-    ChannelValue::Parts make_parts(Next& next) override;
+    PORTHOLE_FN ChannelValue::Parts make_parts(Next& next) override;
 
     std::string separator_; ///< between two images: the boundary and the fields of the next
     bool has_begun_ = false;

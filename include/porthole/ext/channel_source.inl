@@ -21,6 +21,7 @@ PORTHOLE_FN void ChannelSource::wake() {
 
 PORTHOLE_FN BodySource::Piece ChannelSource::pull(char* into, std::size_t capacity) {
     std::size_t size = 0;
+    std::size_t values = 0;
     for (;;) {
         for (std::string_view* part : {&parts_.head, &parts_.body, &parts_.tail}) {
             const std::size_t room = capacity - size;
@@ -31,7 +32,7 @@ PORTHOLE_FN BodySource::Piece ChannelSource::pull(char* into, std::size_t capaci
                 size += bytes;
             }
         }
-        if (has_parts() || size == capacity) {
+        if (has_parts() || size == capacity || values++ == max_values_per_piece) {
             return {State::more, size};
         }
         Next next;

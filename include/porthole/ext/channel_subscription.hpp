@@ -67,7 +67,7 @@ private:
     void beat();
 
     Server& server_;
-    std::chrono::milliseconds heartbeat_;
+    const Duration heartbeat_;
     IntrusiveList<ChannelSubscription, WaitingTag> due_; ///< to be woken, unit by unit
     bool is_continued_ = false;                          ///< a letter for the rest is under way
     TimerHandle timer_;

@@ -14,7 +14,7 @@ PORTHOLE_NAMESPACE_BEGIN
 namespace detail {
 
 PORTHOLE_FN ChannelPort::ChannelPort(Server& server, std::chrono::milliseconds heartbeat)
-    : poster(server.poster()), server_(server), heartbeat_(heartbeat) {}
+    : poster(server.poster()), server_(server), heartbeat_(to_duration(heartbeat)) {}
 
 PORTHOLE_FN void ChannelPort::post_letter() {
     poster.post([weak = weak_from_this()] {
@@ -38,17 +38,17 @@ PORTHOLE_FN void ChannelPort::wake_due() {
     if (due_.is_empty() || is_continued_) {
         return;
     }
-    is_continued_ = true;
     poster.post([weak = weak_from_this()] {
         if (const std::shared_ptr<ChannelPort> port = weak.lock()) {
             port->is_continued_ = false;
             port->wake_due();
         }
     });
+    is_continued_ = true;
 }
 
 PORTHOLE_FN void ChannelPort::begin_beats() {
-    if (heartbeat_ > std::chrono::milliseconds::zero() && !timer_.is_pending()) {
+    if (heartbeat_ > Duration::zero() && !timer_.is_pending()) {
         arm(heartbeat_);
     }
 }
@@ -77,7 +77,7 @@ PORTHOLE_FN void ChannelPort::beat() {
             waiting.push_back(*first);
         }
     }
-    arm(beating_.is_empty() ? Duration(heartbeat_) : Duration::zero());
+    arm(beating_.is_empty() ? heartbeat_ : Duration::zero());
 }
 
 /// No secret: two runs of a program must not have the same one by chance.
@@ -193,9 +193,9 @@ PORTHOLE_FN ChannelSubscription::ChannelSubscription(
             ports.push_back(port_);
         }
     }
+    port_->begin_beats();
     ++port_->subscribers;
     ++state_->subscribers;
-    port_->begin_beats();
 }
 
 PORTHOLE_FN ChannelSubscription::~ChannelSubscription() {

@@ -30,10 +30,9 @@ struct SubscribeOptions {
 };
 
 /// Sends the channel's values as messages, as text where they are UTF-8 unless the options say
-/// otherwise; again for the same channel
-/// it begins anew, with other topics say. A closed channel ends it and leaves the socket open. A
-/// value that is larger than the socket's queue (WebSocketRoute::max_queue_bytes) is left out.
-/// Ticking thread only.
+/// otherwise. Called again for the same channel it begins anew, with other topics perhaps. A closed
+/// channel ends it and leaves the socket open. A value that is larger than the socket's queue
+/// (WebSocketRoute::max_queue_bytes) is left out. Ticking thread only.
 void subscribe(WebSocket& socket, const Channel& channel, const SubscribeOptions& options = {});
 /// True when it was subscribed.
 bool unsubscribe(WebSocket& socket, const Channel& channel);

@@ -38,11 +38,13 @@ public:
 
     void wake() override { socket_.wake(); }
     const void* subject() const noexcept override { return &subscription_.state(); }
-    void feed(WebSocket& socket) override;
+    PORTHOLE_FN void feed(WebSocket& socket) override;
 
 private:
     /// A socket gets more while less than this waits for it.
     static constexpr std::size_t mark_bytes = 64 * 1024;
+    /// And not more in one go: a unit of the tick's budget.
+    static constexpr std::size_t max_values = 256;
 
     WebSocket& socket_;
     std::size_t form_;
@@ -51,7 +53,12 @@ private:
 };
 
 PORTHOLE_FN void ChannelFeed::feed(WebSocket& socket) {
+    std::size_t values = 0;
     while (socket.is_open() && socket.buffered_bytes() < mark_bytes) {
+        if (values++ == max_values) {
+            socket.wake(); // for the others
+            return;
+        }
         if (!value_) {
             value_ = subscription_.next().value;
         }

@@ -42,8 +42,8 @@ private:
         Duration age{};
     };
 
-    std::chrono::milliseconds shortest_timeout() const noexcept override;
-    bool look_after(Duration passed) override;
+    PORTHOLE_FN std::chrono::milliseconds shortest_timeout() const noexcept override;
+    PORTHOLE_FN bool look_after(Duration passed) override;
     Error find_endpoints();
     void drop_idle(NativeHandle handle);
 

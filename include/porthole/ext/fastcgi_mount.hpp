@@ -28,11 +28,11 @@ find_script_end(std::string_view path, const std::vector<std::string>& extension
 class FastCgiMount final : public Mount {
 public:
     FastCgiMount(std::string_view address, bool is_scgi, FastCgiSettings settings);
-    ~FastCgiMount() override;
-    Error attach(Server& server) override;
-    void handle(const Request& request, Response& response) override;
+    PORTHOLE_FN ~FastCgiMount() override;
+    PORTHOLE_FN Error attach(Server& server) override;
+    PORTHOLE_FN void handle(const Request& request, Response& response) override;
     bool takes_streams() const noexcept override { return true; }
-    BodySink receive(const Request& request, Response& response) override;
+    PORTHOLE_FN BodySink receive(const Request& request, Response& response) override;
 
 private:
     bool make_order(const Request& request, Response& response, FastCgiOrder& order) const;

@@ -36,17 +36,17 @@ class FastCgiRequest final : public CgiTask {
 public:
     FastCgiRequest(std::shared_ptr<FastCgiGate> gate, FastCgiOrder order, Reply reply);
 
-    void start() override;
-    void on_beat(Duration passed) override;
-    void shut() noexcept override;
+    PORTHOLE_FN void start() override;
+    PORTHOLE_FN void on_beat(Duration passed) override;
+    PORTHOLE_FN void shut() noexcept override;
 
     CgiUpload& upload() noexcept override { return upload_; }
-    void on_content(std::string_view piece) override;
-    void on_content_end() override;
-    void on_content_abort() override;
+    PORTHOLE_FN void on_content(std::string_view piece) override;
+    PORTHOLE_FN void on_content_end() override;
+    PORTHOLE_FN void on_content_abort() override;
 
-    BodySource::Piece pull(char* into, std::size_t capacity) override;
-    void on_source_gone(bool is_complete) override;
+    PORTHOLE_FN BodySource::Piece pull(char* into, std::size_t capacity) override;
+    PORTHOLE_FN void on_source_gone(bool is_complete) override;
 
 private:
     enum class Stage : unsigned char {

@@ -31,7 +31,7 @@ public:
     ListingSource(
         std::shared_ptr<const Directory> root, File directory, std::string_view name,
         std::string_view title, const ListingOptions& options);
-    Piece pull(char* into, std::size_t capacity) override;
+    PORTHOLE_FN Piece pull(char* into, std::size_t capacity) override;
 
 private:
     enum class Phase : unsigned char { reading, rows, done };

@@ -42,8 +42,8 @@ void answer_open_failure(Response& response, OpenResult result);
 class FilesMount final : public Mount {
 public:
     FilesMount(std::string_view root, FilesOptions options);
-    Error attach(Server& server) override;
-    void handle(const Request& request, Response& response) override;
+    PORTHOLE_FN Error attach(Server& server) override;
+    PORTHOLE_FN void handle(const Request& request, Response& response) override;
 
 private:
     struct Found {

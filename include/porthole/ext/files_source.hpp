@@ -28,9 +28,9 @@ public:
     FileSource(std::shared_ptr<const OpenFile> file, std::vector<Part> parts);
 
     std::optional<std::uint64_t> size() const override { return size_; }
-    Piece pull(char* into, std::size_t capacity) override;
-    std::uint64_t file_piece(FilePiece& piece) override;
-    void skip(std::uint64_t bytes) override;
+    PORTHOLE_FN Piece pull(char* into, std::size_t capacity) override;
+    PORTHOLE_FN std::uint64_t file_piece(FilePiece& piece) override;
+    PORTHOLE_FN void skip(std::uint64_t bytes) override;
 
 private:
     bool is_at_end() const noexcept { return at_ == parts_.size(); }

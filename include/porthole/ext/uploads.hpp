@@ -34,22 +34,30 @@ class FormUpload;
 
 } // namespace detail
 
+/// A file's name that is safe on every system, made of one that a client has sent (a path's
+/// segment, FormPartHead::file_name): without directories, 1 to 128 bytes of UTF-8, no hidden name,
+/// no device's, and '_' in place of what some system takes for something else. Names that differ
+/// may become the same: UploadOptions::may_replace decides then.
+std::string portable_file_name(std::string_view sent);
+
 struct UploadOptions {
     /// False: a file of that name is kept, and the upload is answered with 409.
     bool may_replace = true;
-    /// More is 413.
+    /// Of this file. More is 413.
     std::uint64_t max_bytes = UINT64_MAX;
 };
 
-/// Content into a file at `path`, which is UTF-8 and the program's own: never made of what a client
-/// sent without a check. It is written beside its place and renamed when it is complete; what fails
-/// or is given up leaves nothing behind, and what was there stays. Answers 201, or 204 when it has
-/// replaced a file; 507 when there is no room, at the head where the length is announced; 500 when
-/// there is no such directory or it may not be written to.
+/// Content into a file at `path`, which is UTF-8 and the program's own: of what a client sent, only
+/// portable_file_name() may be part of it. It is written beside its place and renamed when it is
+/// complete; what fails or is given up leaves nothing behind, and what was there stays. Answers
+/// 201, or 204 when it has replaced a file; 507 when there is no room, at the head where the length
+/// is announced; 500 when there is no such directory or it may not be written to.
 ///
 /// Functions that are set on the sink come after its own: on_data() for what has been written,
 /// on_end() when the file stands under its name, instead of the answer above, and on_abort() when
-/// it never will.
+/// it never will. A request with Content-Range is refused with 400: it has only a part of the
+/// content (RFC 9110 section 14.5). Where a file is replaced its permissions stay; links are
+/// replaced themselves, and what is neither is kept.
 BodySink to_file(std::string_view path, const UploadOptions& options = {});
 
 /// Where the content of one part of a form goes.
@@ -61,8 +69,10 @@ public:
     static PartSink collect() { return PartSink(Kind::collect); }
     /// To on_data(), piece by piece.
     static PartSink pieces() { return PartSink(Kind::pieces); }
-    /// Into a file, as porthole::to_file() does. All files of a form get their names when the whole
-    /// form has come, ahead of on_end(); until then each holds two descriptors.
+    /// Into a file, as porthole::to_file() does; MultipartLimits::max_files of them in one form.
+    /// All get their names when the whole form has come, in their order and ahead of on_end();
+    /// until then each holds two descriptors. When one cannot have its name, those before it have
+    /// theirs.
     static PartSink to_file(std::string_view path, const UploadOptions& options = {});
     /// The whole form is refused: a status from 400 to 599, and a sentence for the page.
     static PartSink refuse(int status, std::string_view sentence = {});
@@ -98,8 +108,8 @@ public:
     /// Of the whole form; see BodySink::max_bytes().
     MultipartSink& max_bytes(std::uint64_t bytes);
 
-    /// To be captured by the functions above. A pause takes effect behind the piece that has
-    /// arrived, which may hold several parts.
+    /// To be captured by the functions above. A pause takes effect at once, also within what has
+    /// arrived already.
     BodyFlow flow() const noexcept { return sink_.flow(); }
     operator BodySink() const { return sink_; }
 

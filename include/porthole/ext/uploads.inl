@@ -4,6 +4,9 @@
 // Behind both kinds of sink stands an object that is shared by their functions, with the program's
 // own functions in it, which it calls after its work. It knows its sink only by a weak BodyFlow.
 
+#include "porthole/base/ascii.hpp"
+#include "porthole/base/utf8.hpp"
+#include "porthole/ext/files_path.hpp"
 #include "porthole/ext/uploads.hpp"
 #include "porthole/os/output_file.hpp"
 #include "porthole/server/connection.hpp"
@@ -17,35 +20,40 @@ PORTHOLE_NAMESPACE_BEGIN
 namespace detail {
 
 inline constexpr int upload_created = 201;
+inline constexpr int upload_refused = 400;
 inline constexpr int upload_conflict = 409;
 inline constexpr int upload_too_large = 413;
 inline constexpr int upload_failed = 500;
 inline constexpr int upload_overloaded = 503;
 inline constexpr int upload_no_space = 507;
 
-/// The status that answers, 0 for ok.
-inline int status_of_upload(OutputResult result, const UploadOptions& options) noexcept {
+/// How a step of an upload ended: with nothing to say, or with the status that answers and a
+/// sentence for the page, which names no path.
+struct UploadVerdict {
+    int status = 0;
+    std::string_view sentence;
+
+    explicit operator bool() const noexcept { return status != 0; }
+};
+
+inline UploadVerdict judge_upload(OutputResult result, const UploadOptions& options) noexcept {
     switch (result) {
-    case OutputResult::ok: return 0;
-    case OutputResult::no_space: return upload_no_space;
-    case OutputResult::already_exists: return options.may_replace ? upload_failed : upload_conflict;
-    case OutputResult::exhausted: return upload_overloaded;
+    case OutputResult::ok: return {};
+    case OutputResult::no_space:
+        return {upload_no_space, "There is no room left for this content."};
+    case OutputResult::already_exists:
+        if (!options.may_replace) {
+            return {upload_conflict, "There is a file of that name already."};
+        }
+        return {upload_failed, "Where this content is to be stored is something else than a file."};
+    case OutputResult::exhausted: return {upload_overloaded, "Too many files are open."};
     case OutputResult::not_found:
+        return {upload_failed, "There is no such place where this content could be stored."};
     case OutputResult::denied:
+        return {upload_failed, "This server may not write where this content is to be stored."};
     case OutputResult::failed: break;
     }
-    return upload_failed;
-}
-
-/// For the page and the log: it names no path.
-inline std::string_view describe_upload(int status) noexcept {
-    switch (status) {
-    case upload_conflict: return "There is a file of that name already.";
-    case upload_too_large: return "The file is too large (UploadOptions::max_bytes).";
-    case upload_overloaded: return "Too many files are open.";
-    case upload_no_space: return "There is no room left for this content.";
-    default: return "This content cannot be stored here.";
-    }
+    return {upload_failed, "This content cannot be stored."};
 }
 
 /// Frees a large file's space in steps, one for each turn of the server.
@@ -55,33 +63,36 @@ inline void discard_gradually(const std::shared_ptr<OutputFile>& file, const Tas
     }
 }
 
-/// A file that is being uploaded. Its functions give 0, or the status that answers.
+/// A file that is being uploaded.
 class UploadFile {
 public:
     explicit UploadFile(UploadOptions options)
         : options_(options), file_(std::make_shared<OutputFile>()) {}
 
-    int open(std::string_view path) {
-        return status_of_upload(file_->open(path, options_.may_replace), options_);
+    UploadVerdict open(std::string_view path) {
+        return judge_upload(file_->open(path, options_.may_replace), options_);
     }
-    int announce(std::uint64_t bytes) noexcept {
-        return status_of_upload(file_->announce(bytes), options_);
+    UploadVerdict announce(std::uint64_t bytes) noexcept {
+        return judge_upload(file_->announce(bytes), options_);
     }
-    int write(std::string_view piece) noexcept {
+    UploadVerdict write(std::string_view piece) noexcept {
         if (piece.size() > options_.max_bytes - file_->size()) {
-            return upload_too_large;
+            return {upload_too_large, "The file is too large (UploadOptions::max_bytes)."};
         }
-        const int status = status_of_upload(file_->write(piece), options_);
+        const UploadVerdict verdict = judge_upload(file_->write(piece), options_);
         if (file_->size() - written_behind_ >= OutputFile::write_behind_bytes) {
             written_behind_ = file_->size();
             file_->write_behind();
         }
-        return status;
+        return verdict;
     }
-    int commit(bool& has_replaced) noexcept {
-        return status_of_upload(file_->commit(has_replaced), options_);
+    UploadVerdict commit(bool& has_replaced) noexcept {
+        return judge_upload(file_->commit(has_replaced), options_);
     }
     void discard(const TaskPoster& poster) { discard_gradually(file_, poster); }
+    void discard_later(const TaskPoster& poster) {
+        poster.post([file = file_, poster] { discard_gradually(file, poster); });
+    }
 
 private:
     UploadOptions options_;
@@ -94,26 +105,43 @@ class Upload {
 public:
     BodyFunctions& program() noexcept { return program_; }
 
-    /// Puts `upload` before the functions that the program sets on `sink`.
+    /// Puts `upload` before the functions that the program sets on `sink`. What takes the content
+    /// is for the caller to set.
     template <class Derived>
     static void attach(const std::shared_ptr<Derived>& upload, BodySink& sink) {
         upload->intake_ = sink.intake();
-        sink.on_data([upload](std::string_view piece) { upload->take(piece); })
-            .on_end([upload](const Request& request, Response& response) {
-                upload->end(request, response);
-            })
-            .on_abort([upload] { upload->abort(); });
+        sink.on_end([upload](const Request& request, Response& response) {
+            upload->end(request, response);
+        });
+        sink.on_abort([upload] { upload->abort(); });
         sink.intake()->program = std::shared_ptr<BodyFunctions>(upload, &upload->program_);
     }
 
 protected:
-    void refuse(int status, std::string_view sentence) {
-        BodyFlow(intake_).refuse(status, sentence);
+    void refuse(const UploadVerdict& verdict) {
+        BodyFlow(intake_).refuse(verdict.status, verdict.sentence);
     }
     /// False once somebody has refused the rest, or the server has gone.
     bool goes_on() const noexcept {
         const std::shared_ptr<BodyIntake> intake = intake_.lock();
         return intake && !intake->is_over && intake->refusal == 0;
+    }
+    /// Has the program paused, or is the tick's budget spent? Then what has arrived waits.
+    bool must_wait() const noexcept {
+        const std::shared_ptr<BodyIntake> intake = intake_.lock();
+        return intake && intake->connection != nullptr
+               && (intake->is_paused || !intake->connection->has_time());
+    }
+    /// Gives a function of the program's to `how`, which calls it. It may end all of this.
+    template <class Function, class How>
+    void call(Function& function, const How& how) {
+        if (function) {
+            BorrowedFunction<Function> borrowed(function);
+            how(borrowed.call);
+            if (goes_on()) {
+                borrowed.give_back();
+            }
+        }
     }
     /// While content comes in: where tasks can be put when none does any more.
     void remember_server() {
@@ -151,25 +179,29 @@ public:
 
     /// The length is the parser's: it is a number, and the only one.
     void announce(const Request& request) {
+        if (request.header("Content-Range")) { // RFC 9110 section 14.5
+            refuse({upload_refused, "A part of the content cannot be stored as the whole."});
+            return;
+        }
         const auto length = ascii::parse_decimal(request.header("Content-Length").value_or(""));
-        if (const int status = length ? file_.announce(*length) : 0) {
-            refuse(status, describe_upload(status));
+        if (const UploadVerdict verdict = length ? file_.announce(*length) : UploadVerdict()) {
+            refuse(verdict);
         }
     }
     void take(std::string_view piece) {
         remember_server();
-        if (const int status = file_.write(piece)) {
-            refuse(status, describe_upload(status));
-        } else if (program_.on_data) {
-            program_.on_data(piece);
+        if (const UploadVerdict verdict = file_.write(piece)) {
+            refuse(verdict);
+            return;
         }
+        call(program_.on_data, [piece](const auto& take) { take(piece); });
     }
     void end(const Request& request, Response& response) {
         bool has_replaced = false;
-        if (const int status = file_.commit(has_replaced)) {
+        if (const UploadVerdict verdict = file_.commit(has_replaced)) {
             file_.discard(poster());
             tell_program_of_abort();
-            response.fail(status, describe_upload(status));
+            response.fail(verdict.status, verdict.sentence);
         } else if (const Handler answer = std::move(program_.on_end)) {
             answer(request, response);
         } else if (has_replaced) {
@@ -196,7 +228,10 @@ public:
     std::function<void(const FormPartHead&, std::string_view)> on_piece;
     std::function<void(const FormPartHead&, std::string_view)> on_part_end;
 
-    void take(std::string_view piece);
+    /// Returns how much was taken: each part is a unit of the tick's budget.
+    std::size_t take(std::string_view piece);
+    /// Gives the next file its name. True when there is none left that can have one.
+    bool commit_next();
     void end(const Request& request, Response& response);
     void abort() {
         discard_files();
@@ -211,17 +246,18 @@ private:
     std::string collected_;           ///< of the part that is coming in
     std::size_t collected_total_ = 0; ///< of all parts
     std::vector<UploadFile> files_;   ///< the last one is coming in, when part_ is a file
+    std::size_t committed_ = 0;       ///< of files_, those that have their names
+    UploadVerdict commit_verdict_;    ///< of the first that cannot have its name
 
     void begin_part();
     void take_data(std::string_view data);
     void end_part();
     void collect(std::string_view data);
-    int commit_files();
-    void refuse_file(int status) { refuse(status, describe_upload(status)); }
-    void refuse_form(MultipartFault fault) { refuse(status_of(fault), describe(fault)); }
+    void refuse_form(MultipartFault fault) { refuse({status_of(fault), describe(fault)}); }
     void discard_files() {
-        for (UploadFile& file : files_) {
-            file.discard(poster());
+        constexpr std::size_t most = 8; // in one unit; the others have units of their own
+        for (std::size_t i = committed_; i < files_.size(); ++i) {
+            i - committed_ < most ? files_[i].discard(poster()) : files_[i].discard_later(poster());
         }
         files_.clear();
     }
@@ -232,36 +268,43 @@ private:
     }
 };
 
-PORTHOLE_FN void FormUpload::take(std::string_view piece) {
+PORTHOLE_FN std::size_t FormUpload::take(std::string_view piece) {
     remember_server();
+    std::size_t taken = 0;
     MultipartEvent event = MultipartEvent::part_end;
-    while (event != MultipartEvent::need_more && goes_on()) {
+    do {
         std::size_t consumed = 0;
-        event = parser_.parse(piece, consumed);
-        piece.remove_prefix(consumed);
+        event = parser_.parse(piece.substr(taken), consumed);
+        taken += consumed;
         switch (event) {
-        case MultipartEvent::need_more: break;
+        case MultipartEvent::need_more: return taken;
         case MultipartEvent::part_begin: begin_part(); break;
         case MultipartEvent::data: take_data(parser_.data()); break;
         case MultipartEvent::part_end: end_part(); break;
         case MultipartEvent::failed: refuse_form(parser_.fault()); break;
         }
-    }
+    } while (goes_on() && !must_wait());
+    return taken;
 }
 
 PORTHOLE_FN void FormUpload::begin_part() {
     const FormPartHead& head = parser_.part();
     collected_.clear();
-    part_ = on_part ? on_part(head) : head.file_name ? PartSink::pieces() : PartSink::collect();
+    part_ = head.file_name ? PartSink::pieces() : PartSink::collect();
+    call(on_part, [&](const auto& choose) { part_ = choose(head); });
     if (part_.kind_ == PartSink::Kind::refusal) {
-        refuse(part_.status_, part_.text_);
+        refuse({part_.status_, part_.text_});
     }
     if (part_.kind_ != PartSink::Kind::file || !goes_on()) {
         return;
     }
+    if (files_.size() >= limits_.max_files) {
+        refuse_form(MultipartFault::too_many_files);
+        return;
+    }
     UploadFile file(part_.options_);
-    if (const int status = file.open(part_.text_)) {
-        refuse_file(status);
+    if (const UploadVerdict verdict = file.open(part_.text_)) {
+        refuse(verdict);
         return;
     }
     files_.push_back(std::move(file));
@@ -271,13 +314,11 @@ PORTHOLE_FN void FormUpload::take_data(std::string_view data) {
     switch (part_.kind_) {
     case PartSink::Kind::collect: collect(data); break;
     case PartSink::Kind::pieces:
-        if (on_piece) {
-            on_piece(parser_.part(), data);
-        }
+        call(on_piece, [&](const auto& take) { take(parser_.part(), data); });
         break;
     case PartSink::Kind::file:
-        if (const int status = files_.back().write(data)) {
-            refuse_file(status);
+        if (const UploadVerdict verdict = files_.back().write(data)) {
+            refuse(verdict);
         }
         break;
     case PartSink::Kind::skip:
@@ -295,32 +336,31 @@ PORTHOLE_FN void FormUpload::collect(std::string_view data) {
 }
 
 PORTHOLE_FN void FormUpload::end_part() {
-    if (on_part_end) {
-        on_part_end(parser_.part(), collected_);
-    }
+    call(on_part_end, [&](const auto& take) { take(parser_.part(), collected_); });
 }
 
-/// 0, or the status of the first that cannot have its name; those before it have theirs.
-PORTHOLE_FN int FormUpload::commit_files() {
-    for (UploadFile& file : files_) {
-        bool has_replaced = false;
-        if (const int status = file.commit(has_replaced)) {
-            return status;
-        }
+PORTHOLE_FN bool FormUpload::commit_next() {
+    if (parser_.finish() != MultipartFault::none || committed_ == files_.size()) {
+        return true;
     }
-    files_.clear();
-    return 0;
+    bool has_replaced = false;
+    commit_verdict_ = files_[committed_].commit(has_replaced);
+    if (commit_verdict_) {
+        return true;
+    }
+    return ++committed_ == files_.size();
 }
 
 PORTHOLE_FN void FormUpload::end(const Request& request, Response& response) {
     forget();
     const MultipartFault fault = parser_.finish();
-    const int status = fault == MultipartFault::none ? commit_files() : status_of(fault);
-    if (status != 0) {
+    const UploadVerdict verdict = fault == MultipartFault::none
+                                      ? commit_verdict_
+                                      : UploadVerdict{status_of(fault), describe(fault)};
+    if (verdict) {
         discard_files();
         tell_program_of_abort();
-        response.fail(
-            status, fault == MultipartFault::none ? describe_upload(status) : describe(fault));
+        response.fail(verdict.status, verdict.sentence);
     } else if (const Handler answer = std::move(program_.on_end)) {
         answer(request, response);
     } else {
@@ -330,13 +370,46 @@ PORTHOLE_FN void FormUpload::end(const Request& request, Response& response) {
 
 } // namespace detail
 
+PORTHOLE_FN std::string portable_file_name(std::string_view sent) {
+    constexpr std::size_t longest = 127; // and one that may be put in front
+    constexpr std::size_t longest_extension = 16;
+    constexpr unsigned char first_visible = 0x20;
+    constexpr unsigned char first_beyond_ascii = 0x7f; // which is a control character itself
+    sent.remove_prefix(sent.find_last_of("/\\") + 1);  // npos + 1 is 0
+    const bool is_text = detail::is_utf8(sent);
+    std::string name;
+    for (const char c : sent) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool is_plain = byte >= first_visible && byte < first_beyond_ascii
+                              && std::string_view(":*?\"<>|~").find(c) == std::string_view::npos;
+        name += is_plain || (byte > first_beyond_ascii && is_text) ? c : '_';
+    }
+    if (name.size() > longest) {
+        const std::size_t extension = detail::extension_of(name).size();
+        const std::size_t kept =
+            extension != 0 && extension <= longest_extension ? extension + 1 : 0;
+        std::size_t end = longest - kept;
+        while ((static_cast<unsigned char>(name[end]) & 0xc0u) == 0x80u) { // within a character
+            --end;
+        }
+        name.erase(end, name.size() - kept - end);
+    }
+    if (name.empty()) {
+        return "_";
+    }
+    name.front() = name.front() == '.' ? '_' : name.front();
+    name.back() = name.back() == '.' || name.back() == ' ' ? '_' : name.back();
+    return detail::is_portable_name(name) ? name : "_" + name;
+}
+
 PORTHOLE_FN BodySink to_file(std::string_view path, const UploadOptions& options) {
     const auto upload = std::make_shared<detail::FileUpload>(options);
-    if (const int status = upload->file().open(path)) {
-        return BodySink::refuse(status, detail::describe_upload(status));
+    if (const detail::UploadVerdict verdict = upload->file().open(path)) {
+        return BodySink::refuse(verdict.status, verdict.sentence);
     }
     BodySink sink;
     sink.max_bytes(options.max_bytes);
+    sink.on_data([upload](std::string_view piece) { upload->take(piece); });
     detail::Upload::attach(upload, sink);
     sink.intake()->on_head = [upload](const Request& request) {
         upload->announce(request);
@@ -403,6 +476,12 @@ PORTHOLE_FN MultipartSink multipart(const Request& request, const MultipartLimit
                         ? BodySink()
                         : BodySink::refuse(status_of(fault), describe(fault));
     detail::Upload::attach(upload, sink);
+    sink.intake()->on_some = [upload](std::string_view piece) {
+        return upload->take(piece);
+    };
+    sink.intake()->on_last = [upload] {
+        return upload->commit_next();
+    };
     return MultipartSink(std::move(sink), upload);
 }
 

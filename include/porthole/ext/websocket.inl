@@ -59,12 +59,17 @@ public:
         session_.wake();
     }
     bool detach(const void* subject) {
-        for (auto& feed : feeds_) {
-            if (feed->subject() == subject) {
-                std::swap(feed, feeds_.back());
-                feeds_.pop_back();
-                return true;
+        for (std::size_t i = 0; i < feeds_.size(); ++i) {
+            if (!feeds_[i] || feeds_[i]->subject() != subject) {
+                continue;
             }
+            if (detached_ != nullptr) { // it may be the one that runs
+                detached_->push_back(std::move(feeds_[i]));
+            } else {
+                std::swap(feeds_[i], feeds_.back());
+                feeds_.pop_back();
+            }
+            return true;
         }
         return false;
     }
@@ -80,6 +85,7 @@ public:
         session_.on_open(link);
         run(settings_->on_open);
     }
+    char* place_for_input(std::size_t size) override { return session_.place_for_input(size); }
     void on_data(char* bytes, std::size_t size) override { session_.on_data(bytes, size); }
     void on_drain() override {
         session_.on_drain();
@@ -91,7 +97,7 @@ public:
     void on_end() override { session_.on_end(); }
     void on_close() override {
         session_.on_close();
-        if (!is_feeding_) {
+        if (detached_ == nullptr) {
             feeds_.clear();
         }
         run(settings_->on_close, session_.end_code(), std::string_view(session_.end_reason()));
@@ -99,31 +105,40 @@ public:
     }
 
 private:
+    using Feeds = std::vector<std::unique_ptr<WebSocketFeed>>;
+
     void handle_message(const Message& message) override { run(settings_->on_message, message); }
     void handle_pong(std::string_view payload) override { run(settings_->on_pong, payload); }
     void handle_drain() override { run(settings_->on_drain); }
     void handle_wake() override {
         feed();
-        run(settings_->on_wake);
+        if (session_.is_open()) {
+            run(settings_->on_wake);
+        }
     }
 
-    /// No code of the program's runs here, but a failing send may end the connection.
+    /// A feed may attach and detach others, and end the connection.
     void feed() {
         if (feeds_.empty() || !session_.is_open()) {
             return;
         }
-        is_feeding_ = true;
+        Feeds detached;
+        detached_ = &detached;
         PORTHOLE_TRY {
-            for (const auto& feed : feeds_) {
-                feed->feed(socket_);
+            for (std::size_t i = 0; i < feeds_.size() && session_.is_open(); ++i) {
+                if (feeds_[i]) {
+                    feeds_[i]->feed(socket_);
+                }
             }
         }
         PORTHOLE_CATCH_ALL {
             session_.fail(close_code::internal_failure, {});
         }
-        is_feeding_ = false;
+        detached_ = nullptr;
         if (!session_.is_open()) {
             feeds_.clear();
+        } else if (!detached.empty()) {
+            feeds_.erase(std::remove(feeds_.begin(), feeds_.end(), nullptr), feeds_.end());
         }
     }
 
@@ -148,21 +163,28 @@ private:
     Server& server_;
     TaskPoster poster_;
     UpgradeLink* link_ = nullptr;
-    std::vector<std::unique_ptr<WebSocketFeed>> feeds_;
+    Feeds feeds_;
+    Feeds* detached_ = nullptr; ///< while feeds run: those that must not be destroyed yet
     std::string protocol_;
     bool is_compressed_ = false;
-    bool is_feeding_ = false;
     WebSocketSession session_;
 };
+
+/// Before it is counted in smaller units, which the longest ones do not fit.
+inline std::chrono::milliseconds session_time(std::chrono::milliseconds time) noexcept {
+    return (std::clamp)(time, std::chrono::milliseconds(0), SessionOptions::longest_time);
+}
 
 /// Says why it is none (RFC 6455 sections 4.2.2 and 4.4).
 inline void refuse_handshake(const HandshakeFault& fault, Response& response) {
     constexpr int upgrade_required = 426;
     constexpr int method_not_allowed = 405;
-    response.fail(fault.status, fault.sentence);
     if (fault.status == upgrade_required) {
-        response.header("Sec-WebSocket-Version", "13");
-    } else if (fault.status == method_not_allowed) {
+        response.fail_upgrade("websocket", fault.sentence).header("Sec-WebSocket-Version", "13");
+        return;
+    }
+    response.fail(fault.status, fault.sentence);
+    if (fault.status == method_not_allowed) {
         response.header("Allow", "GET");
     }
 }
@@ -341,17 +363,17 @@ PORTHOLE_FN WebSocketRoute& WebSocketRoute::policy(WebSocketPolicy policy) {
 }
 
 PORTHOLE_FN WebSocketRoute& WebSocketRoute::ping_interval(std::chrono::milliseconds interval) {
-    edit().session.ping_interval = interval;
+    edit().session.ping_interval = detail::session_time(interval);
     return *this;
 }
 
 PORTHOLE_FN WebSocketRoute& WebSocketRoute::pong_timeout(std::chrono::milliseconds timeout) {
-    edit().session.pong_timeout = timeout;
+    edit().session.pong_timeout = detail::session_time(timeout);
     return *this;
 }
 
 PORTHOLE_FN WebSocketRoute& WebSocketRoute::close_timeout(std::chrono::milliseconds timeout) {
-    edit().session.close_timeout = timeout;
+    edit().session.close_timeout = detail::session_time(timeout);
     return *this;
 }
 

@@ -33,7 +33,8 @@ class WebSocketClientCore;
 
 } // namespace detail
 
-/// Set what is to be called, then pump() until is_closed(). The functions run inside pump().
+/// Set what is to be called, then pump() until is_closed(). The functions run inside pump() and
+/// must not destroy the client; one that throws closes the connection with 1011. One thread.
 class WebSocketClient {
 public:
     /// Sends the handshake.

@@ -47,18 +47,24 @@ private:
     std::string_view peer() const noexcept override { return "server"; }
 
     // SessionEvents
-    void handle_message(const Message& message) override {
-        if (client_.on_message) {
-            client_.on_message(message);
-        }
-    }
-    void handle_pong(std::string_view payload) override {
-        if (client_.on_pong) {
-            client_.on_pong(payload);
-        }
-    }
+    void handle_message(const Message& message) override { run(client_.on_message, message); }
+    void handle_pong(std::string_view payload) override { run(client_.on_pong, payload); }
     void handle_drain() override {}
     void handle_wake() override {}
+
+    /// One of the program's functions. If it throws the connection ends.
+    template <class... Parameters, class... Arguments>
+    void run(const std::function<void(Parameters...)>& function, const Arguments&... arguments) {
+        if (!function) {
+            return;
+        }
+        PORTHOLE_TRY {
+            function(arguments...);
+        }
+        PORTHOLE_CATCH_ALL {
+            session_.fail(close_code::internal_failure, {});
+        }
+    }
 
     void write_request();
     bool write_some();
@@ -202,9 +208,7 @@ PORTHOLE_FN void WebSocketClientCore::take_answer(std::string_view bytes) {
     std::string rest = answer_.substr(parser.head_size());
     answer_.clear();
     session_.on_open(*this);
-    if (client_.on_open) {
-        client_.on_open();
-    }
+    run(client_.on_open);
     if (!rest.empty()) {
         session_.on_data(rest.data(), rest.size());
     }
@@ -247,9 +251,7 @@ PORTHOLE_FN void WebSocketClientCore::end() {
     is_closed = true;
     transport_->shut_write();
     session_.on_close();
-    if (client_.on_close) {
-        client_.on_close(session_.end_code(), session_.end_reason());
-    }
+    run(client_.on_close, session_.end_code(), std::string_view(session_.end_reason()));
 }
 
 } // namespace detail

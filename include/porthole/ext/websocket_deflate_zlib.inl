@@ -38,8 +38,8 @@ public:
     ZlibCodec(const ZlibCodec&) = delete;
     ZlibCodec& operator=(const ZlibCodec&) = delete;
 
-    bool compress(std::string_view message, std::string& into) override;
-    InflateStatus
+    PORTHOLE_FN bool compress(std::string_view message, std::string& into) override;
+    PORTHOLE_FN InflateStatus
     expand(std::string_view piece, bool is_last, std::size_t max_bytes, std::string& into) override;
 
 private:

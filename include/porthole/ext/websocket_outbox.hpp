@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Messages of one WebSocket that wait until its peer has taken what came before. Frames are encoded
-// once and may be shared; what has not begun to leave can still be dropped, or replaced by a newer
-// message with the same key.
+// Messages of one WebSocket that wait until its peer has taken what came before. A payload that has
+// an owner is not copied: many sockets may share it, and what a message was received in may wait to
+// be sent back. What has not begun to leave can still be dropped, or replaced by a newer message
+// with the same key.
 
 #include "porthole/base/config.hpp"
 
@@ -27,15 +28,14 @@ enum class WebSocketPolicy : unsigned char {
 
 namespace detail {
 
-/// A frame as it is sent: its head and its payload, or both in one shared string.
+/// A frame as it is sent. Without an owner its payload is valid for the call only.
 struct OutFrame {
     std::string_view head;
     std::string_view payload;
-    std::shared_ptr<const std::string> shared;
+    std::shared_ptr<const void> owner; ///< keeps the payload where it is, unchanged
 
-    std::size_t size() const noexcept {
-        return shared ? shared->size() : head.size() + payload.size();
-    }
+    std::size_t size() const noexcept { return head.size() + payload.size(); }
+    void drop_front(std::size_t size) noexcept;
 };
 
 class Outbox {
@@ -45,8 +45,8 @@ public:
     std::size_t bytes() const noexcept { return bytes_; }
     std::size_t cost() const noexcept { return bytes_ + count_ * entry_cost; }
 
-    /// The oldest frame's bytes that have not left; there is one.
-    std::string_view front() const noexcept;
+    /// What has not left of the oldest frame; there is one. Valid until the next change.
+    OutFrame front() const;
     bool has_begun() const noexcept;
     void consume(std::size_t size);
 
@@ -68,17 +68,21 @@ public:
 
     /// What a waiting message costs besides its bytes.
     static constexpr std::size_t entry_cost = 128;
+    /// A payload of so much is copied to where it can be shared, so that it is copied only once.
+    static constexpr std::size_t least_shared = 16 * 1024;
 
 private:
     struct Entry {
-        std::string owned;
-        std::shared_ptr<const std::string> shared;
+        std::string bytes; ///< the head, and a payload without an owner
+        std::shared_ptr<const void> owner;
+        std::string_view payload; ///< the owner's
         std::string key;
+        bool has_begun = false; ///< the first of its bytes have left before it came here
         bool is_pinned = false;
         bool is_keyed = false;
         bool is_dropped = false;
 
-        std::string_view bytes() const noexcept { return shared ? *shared : owned; }
+        std::size_t size() const noexcept { return bytes.size() + payload.size(); }
     };
 
     static void fill(Entry& entry, const OutFrame& frame);

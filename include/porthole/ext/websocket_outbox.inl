@@ -3,24 +3,34 @@
 
 #include "porthole/ext/websocket_outbox.hpp"
 
+#include <algorithm>
 #include <utility>
 
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
-PORTHOLE_FN std::string_view Outbox::front() const noexcept {
-    return entries_.front().bytes().substr(sent_);
+PORTHOLE_FN void OutFrame::drop_front(std::size_t size) noexcept {
+    const std::size_t of_head = (std::min)(size, head.size());
+    head.remove_prefix(of_head);
+    payload.remove_prefix((std::min)(size - of_head, payload.size()));
+}
+
+PORTHOLE_FN OutFrame Outbox::front() const {
+    const Entry& entry = entries_.front();
+    OutFrame frame{entry.bytes, entry.payload, entry.owner};
+    frame.drop_front(sent_);
+    return frame;
 }
 
 PORTHOLE_FN bool Outbox::has_begun() const noexcept {
-    return sent_ != 0;
+    return sent_ != 0 || (!entries_.empty() && entries_.front().has_begun);
 }
 
 PORTHOLE_FN void Outbox::consume(std::size_t size) {
     sent_ += size;
     bytes_ -= size;
-    if (sent_ == entries_.front().bytes().size()) {
+    if (sent_ == entries_.front().size()) {
         --count_;
         forget_key(first_number_);
         pop();
@@ -37,12 +47,21 @@ PORTHOLE_FN void Outbox::pop() {
 }
 
 PORTHOLE_FN void Outbox::fill(Entry& entry, const OutFrame& frame) {
-    entry.shared = frame.shared;
-    entry.owned.clear();
-    if (!frame.shared) {
-        entry.owned.reserve(frame.size());
-        entry.owned.append(frame.head).append(frame.payload);
+    entry.owner = frame.owner;
+    entry.payload = frame.payload;
+    entry.bytes.assign(frame.head);
+    if (frame.owner) {
+        return;
     }
+    if (frame.payload.size() < least_shared) {
+        entry.bytes.append(frame.payload);
+        entry.payload = {};
+        return;
+    }
+    const std::shared_ptr<char> copy(new char[frame.payload.size()], std::default_delete<char[]>());
+    std::copy(frame.payload.begin(), frame.payload.end(), copy.get());
+    entry.payload = {copy.get(), frame.payload.size()};
+    entry.owner = copy;
 }
 
 PORTHOLE_FN void Outbox::forget_key(std::uint64_t number) {
@@ -60,13 +79,13 @@ PORTHOLE_FN void Outbox::push(const OutFrame& frame, const Place& place) {
     if (place.sent >= frame.size()) {
         return;
     }
+    OutFrame rest = frame;
+    rest.drop_front(place.sent);
     Entry& entry = entries_.emplace_back();
-    fill(entry, frame);
-    bytes_ += frame.size() - place.sent;
+    fill(entry, rest);
+    bytes_ += rest.size();
     ++count_;
-    if (entries_.size() == 1) {
-        sent_ = place.sent;
-    }
+    entry.has_begun = place.sent != 0;
     entry.is_pinned = place.is_pinned || place.sent != 0;
     entry.is_keyed = place.is_keyed && !entry.is_pinned;
     if (entry.is_keyed) {
@@ -80,7 +99,7 @@ PORTHOLE_FN std::size_t Outbox::find(std::string_view key) const {
     if (place == keys_.end() || (place->second == first_number_ && has_begun())) {
         return 0;
     }
-    return entries_[static_cast<std::size_t>(place->second - first_number_)].bytes().size();
+    return entries_[static_cast<std::size_t>(place->second - first_number_)].size();
 }
 
 PORTHOLE_FN void Outbox::replace(std::string_view key, const OutFrame& frame) {
@@ -89,9 +108,9 @@ PORTHOLE_FN void Outbox::replace(std::string_view key, const OutFrame& frame) {
         return;
     }
     Entry& entry = entries_[static_cast<std::size_t>(place->second - first_number_)];
-    bytes_ -= entry.bytes().size();
+    bytes_ -= entry.size();
     fill(entry, frame);
-    bytes_ += entry.bytes().size();
+    bytes_ += entry.size();
 }
 
 /// The front may stay for long while all behind it is dropped: what was dropped takes no room.
@@ -119,7 +138,7 @@ PORTHOLE_FN bool Outbox::drop_oldest() {
             continue;
         }
         forget_key(number);
-        bytes_ -= entry.bytes().size();
+        bytes_ -= entry.size();
         --count_;
         entry = Entry();
         entry.is_dropped = true;

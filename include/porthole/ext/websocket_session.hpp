@@ -6,12 +6,14 @@
 // whoever takes its events. What it receives is unmasked and checked where it lies; only a message
 // that did not come in one piece is collected.
 
+#include "porthole/base/buffer.hpp"
 #include "porthole/base/utf8.hpp"
 #include "porthole/ext/websocket_deflate.hpp"
 #include "porthole/ext/websocket_frame.hpp"
 #include "porthole/ext/websocket_outbox.hpp"
 #include "porthole/server/upgrade.hpp"
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -40,6 +42,10 @@ struct SessionOptions {
     Duration ping_interval = std::chrono::seconds(30); ///< of silence; zero: no pings
     Duration pong_timeout = std::chrono::seconds(15);
     Duration close_timeout = std::chrono::seconds(2);
+
+    /// Longer times count as this one, so that adding them to a moment is safe; negative ones as
+    /// none.
+    static constexpr std::chrono::milliseconds longest_time = std::chrono::hours(10 * 365 * 24);
 };
 
 /// Who takes a session's events. Each may end the session, and the server.
@@ -47,7 +53,7 @@ class SessionEvents {
 public:
     virtual void handle_message(const Message& message) = 0;
     virtual void handle_pong(std::string_view payload) = 0;
-    /// What was queued has left.
+    /// What was queued has left, after so much that the program may wait for it.
     virtual void handle_drain() = 0;
     /// WebSocketSession::wake() was called.
     virtual void handle_wake() = 0;
@@ -67,6 +73,8 @@ public:
 
     // What the link's owner is told:
     void on_open(UpgradeLink& link);
+    /// Where the next bytes are best put; null when that makes no difference.
+    char* place_for_input(std::size_t size);
     /// Changes the bytes in place.
     void on_data(char* bytes, std::size_t size);
     void on_drain();
@@ -121,6 +129,9 @@ private:
     std::size_t take_control(char* bytes, std::size_t size);
     std::size_t take_piece(char* bytes, std::size_t size);
     bool add_piece(std::string_view piece, bool has_high_bytes, bool is_frame_end);
+    bool collect(std::string_view piece);
+    char* room_for(std::size_t size);
+    std::size_t collected_bytes() const noexcept;
     bool expand_piece(std::string_view piece, bool is_last);
     bool check_text(std::string_view piece, bool has_high_bytes, bool is_message_end);
     void end_frame();
@@ -137,6 +148,7 @@ private:
     bool replace_waiting(const OutFrame& frame, std::string_view key);
     bool make_room(std::size_t size);
     void put(const OutFrame& frame, std::string_view key, bool is_pinned);
+    bool is_collected(std::string_view data) const noexcept;
     bool is_keyed(std::string_view key) const noexcept;
     bool is_queue_empty() const noexcept { return !outbox_ || outbox_->is_empty(); }
     bool may_hand_over() const noexcept;
@@ -156,14 +168,23 @@ private:
     void release_memory();
     MaskKey next_key();
 
+    /// Random bytes for masks to come.
+    struct KeyPool {
+        std::array<char, 256> bytes;
+        std::size_t left = 0;
+    };
+
     /// Units of one turn: what is left of it waits for the next one.
     static constexpr unsigned max_messages_per_turn = 256;
     static constexpr std::size_t max_expanded_per_turn = 256 * 1024;
-    static constexpr std::size_t expand_slice = 1024; ///< may become a thousand times as much
+    static constexpr std::size_t large_step = 16 * 1024; ///< worth a look at the budget
+    static constexpr std::size_t expand_slice = 256;     ///< may become a thousand times as much
     /// The link is handed more while it holds less than this, ...
     static constexpr std::size_t link_mark = 64 * 1024;
     /// ... and at most so much at once.
     static constexpr std::size_t link_slice = 256 * 1024;
+    /// From so much on a message can be sent back in the memory that it was received in.
+    static constexpr std::size_t least_returned = 16 * 1024;
     /// Up to so much, a payload is copied behind its head before both are handed over.
     static constexpr std::size_t joined_payload = 512;
     /// Memory that is kept while messages come, and given back after a while.
@@ -187,10 +208,11 @@ private:
     bool is_user_paused_ = false;
     bool is_reading_paused_ = false; ///< as the link was told
     bool is_in_receive_ = false;
-    bool has_ended_ = false; ///< the peer sends no more
+    bool is_showing_collected_ = false; ///< to handle_message()
+    bool has_ended_ = false;            ///< the peer sends no more
     bool owner_wants_wake_ = false;
     bool is_resume_due_ = false;
-    bool was_short_ = false; ///< on_drain() is owed
+    bool owes_drain_ = false; ///< the program is told when all has left
     bool has_closed_link_ = false;
     bool is_ping_out_ = false;
     bool has_pong_ = false;   ///< to be sent as soon as there is room
@@ -200,15 +222,18 @@ private:
     unsigned messages_left_ = 0;
     std::size_t expansion_left_ = 0;
     Utf8Validator utf8_;
-    std::string message_; ///< what has come of the message, when not in one piece
+    std::string message_; ///< what has come of a compressed message, expanded
+    /// What has come of any other, when not in one piece. Shared with the queue for as long as it
+    /// takes to send it back.
+    std::shared_ptr<Buffer> collected_;
     std::string control_; ///< likewise of a control frame's payload
     std::string held_;    ///< received and not looked at yet
 
     std::unique_ptr<Outbox> outbox_; ///< messages that wait for room in the link
     std::string pong_;
     std::string close_frame_;
-    std::string scratch_; ///< a payload that is compressed or masked
-    std::string keys_;    ///< random bytes for masks to come
+    std::string scratch_;           ///< a payload that is compressed or masked
+    std::unique_ptr<KeyPool> keys_; ///< a client's
 
     TimePoint received_at_{};
     TimePoint ping_deadline_ = never;

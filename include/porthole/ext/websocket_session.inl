@@ -15,7 +15,13 @@ namespace detail {
 
 PORTHOLE_FN WebSocketSession::WebSocketSession(
     WebSocketRole role, const SessionOptions& options, SessionEvents& events)
-    : events_(events), options_(options), role_(role) {}
+    : events_(events), options_(options), role_(role) {
+    const Duration longest = SessionOptions::longest_time;
+    for (Duration* time :
+         {&options_.ping_interval, &options_.pong_timeout, &options_.close_timeout}) {
+        *time = (std::clamp)(*time, Duration::zero(), longest);
+    }
+}
 
 PORTHOLE_FN void WebSocketSession::on_open(UpgradeLink& link) {
     link_ = &link;
@@ -187,6 +193,11 @@ PORTHOLE_FN bool WebSocketSession::check_head() {
         frames_ = 0;
         utf8_.reset();
         message_.clear();
+        if (collected_.use_count() > 1) {
+            collected_.reset(); // it is being sent still
+        } else if (collected_) {
+            collected_->clear();
+        }
     }
     if (phase_ == Phase::closing) {
         return true; // what is not delivered is not limited either: none of it is kept
@@ -194,7 +205,7 @@ PORTHOLE_FN bool WebSocketSession::check_head() {
     if (++frames_ > options_.max_frames) {
         return failed(close_code::policy_violation, "A message has too many frames.");
     }
-    const std::size_t room = options_.max_message_bytes - message_.size();
+    const std::size_t room = options_.max_message_bytes - collected_bytes();
     if (!is_compressed_ && head_.payload_size > room) {
         return failed(close_code::too_large, "A message is too large.");
     }
@@ -273,13 +284,51 @@ WebSocketSession::add_piece(std::string_view piece, bool has_high_bytes, bool is
     if (!check_text(piece, has_high_bytes, is_message_end)) {
         return false;
     }
-    if (message_.empty() && head_.is_final) {
-        // Once, instead of growing again and again; pages that never come cost nothing.
-        constexpr std::uint64_t most = 16 * 1024 * 1024;
-        message_.reserve(static_cast<std::size_t>((std::min)(head_.payload_size, most)));
+    return collect(piece);
+}
+
+PORTHOLE_FN std::size_t WebSocketSession::collected_bytes() const noexcept {
+    return is_compressed_ ? message_.size() : collected_ ? collected_->size() : 0;
+}
+
+PORTHOLE_FN bool WebSocketSession::collect(std::string_view piece) {
+    if (piece.empty()) {
+        return true;
     }
-    message_.append(piece);
+    const bool is_in_place = collected_ && collected_->size() < collected_->capacity()
+                             && piece.data() == collected_->data() + collected_->size();
+    if (!is_in_place) {
+        char* const room = room_for(piece.size());
+        if (room == nullptr) {
+            fail(close_code::too_large, "A message is too large.");
+            return false;
+        }
+        std::copy(piece.begin(), piece.end(), room);
+    }
+    collected_->commit(piece.size());
     return true;
+}
+
+/// It grows by doubling, up to what the message will be if its first head has said so: a length
+/// that is only announced costs nothing.
+PORTHOLE_FN char* WebSocketSession::room_for(std::size_t size) {
+    const bool is_only_frame = head_.is_final && frames_ == 1;
+    const std::size_t most =
+        is_only_frame ? static_cast<std::size_t>(head_.payload_size) : options_.max_message_bytes;
+    const bool is_reusable = collected_
+                             && (!collected_->is_empty() || collected_->capacity() >= most
+                                 || collected_->max_bytes() == most);
+    if (!is_reusable) {
+        collected_ = std::make_shared<Buffer>(most);
+    }
+    return collected_->prepare(size);
+}
+
+PORTHOLE_FN char* WebSocketSession::place_for_input(std::size_t size) {
+    const bool is_collecting = phase_ == Phase::open && has_head_ && !is_control(head_.opcode)
+                               && !is_compressed_ && held_.empty() && !is_user_paused_
+                               && !is_in_receive_;
+    return is_collecting && head_.payload_size - taken_ >= size ? room_for(size) : nullptr;
 }
 
 PORTHOLE_FN bool WebSocketSession::expand_piece(std::string_view piece, bool is_last) {
@@ -298,6 +347,9 @@ PORTHOLE_FN bool WebSocketSession::expand_piece(std::string_view piece, bool is_
     }
     const std::size_t grown = message_.size() - before;
     expansion_left_ -= (std::min)(expansion_left_, grown);
+    if (grown >= large_step && !link_->has_time()) {
+        expansion_left_ = 0;
+    }
     return check_text(std::string_view(message_).substr(before), true, is_last);
 }
 
@@ -323,6 +375,15 @@ PORTHOLE_FN void WebSocketSession::end_frame() {
     }
     in_message_ = false;
     if (phase_ != Phase::open) {
+        return;
+    }
+    if (!is_compressed_) {
+        // It may be sent back in the memory that it is in: then the next one gets a new one.
+        const std::shared_ptr<const Buffer> whole = collected_;
+        is_showing_collected_ = true;
+        deliver(whole ? whole->view() : std::string_view());
+        is_showing_collected_ = false;
+        note_memory(whole ? whole->capacity() : 0);
         return;
     }
     // In a string of its own: what it calls may end the session's use of message_.
@@ -410,6 +471,7 @@ PORTHOLE_FN void WebSocketSession::on_close() noexcept {
     if (!is_in_receive_) { // a message may be looked at still
         std::string().swap(message_);
         std::string().swap(held_);
+        collected_.reset();
     }
     outbox_.reset();
     codec_ = is_in_receive_ ? std::move(codec_) : nullptr;

@@ -38,6 +38,9 @@ PORTHOLE_FN bool WebSocketSession::send(const Message& message, std::string_view
     char bytes[max_frame_head_size];
     OutFrame frame;
     frame.payload = message.data;
+    if (is_collected(message.data)) {
+        frame.owner = collected_;
+    }
     if (role_ == WebSocketRole::server) {
         head.payload_size = message.data.size();
         frame.head = {bytes, write_frame_head(bytes, head)};
@@ -55,6 +58,7 @@ PORTHOLE_FN bool WebSocketSession::send(const Message& message, std::string_view
     head.has_rsv1 = codec_ && (stays || is_direct) && codec_->compress(message.data, scratch_);
     if (head.has_rsv1) {
         frame.payload = scratch_;
+        frame.owner.reset();
     }
     if (role_ == WebSocketRole::client) {
         if (!head.has_rsv1) {
@@ -64,12 +68,20 @@ PORTHOLE_FN bool WebSocketSession::send(const Message& message, std::string_view
         head.key = next_key();
         apply_mask(scratch_.data(), scratch_.size(), head.key, 0);
         frame.payload = scratch_;
+        frame.owner.reset();
     }
     head.payload_size = frame.payload.size();
     frame.head = {bytes, write_frame_head(bytes, head)};
     put(frame, key, head.has_rsv1 || role_ == WebSocketRole::client);
     note_memory(scratch_.capacity());
     return link_ != nullptr;
+}
+
+/// A message that was collected and goes back as it is: nothing is copied then.
+PORTHOLE_FN bool WebSocketSession::is_collected(std::string_view data) const noexcept {
+    return is_showing_collected_ && collected_ && data.size() >= least_returned
+           && data.data() == collected_->view().data() && data.size() == collected_->size()
+           && collected_->capacity() - data.size() <= data.size() / 4; // which nobody counts
 }
 
 PORTHOLE_FN bool WebSocketSession::send_frame(
@@ -79,7 +91,8 @@ PORTHOLE_FN bool WebSocketSession::send_frame(
         return false;
     }
     OutFrame out;
-    out.shared = frame;
+    out.payload = *frame;
+    out.owner = frame;
     if (replace_waiting(out, key)) {
         return true;
     }
@@ -116,7 +129,7 @@ PORTHOLE_FN bool WebSocketSession::make_room(std::size_t size) {
     if (fits()) {
         return true;
     }
-    was_short_ = true;
+    owes_drain_ = true;
     switch (options_.policy) {
     case WebSocketPolicy::refuse:
     case WebSocketPolicy::coalesce: return false;
@@ -139,10 +152,14 @@ PORTHOLE_FN bool WebSocketSession::make_room(std::size_t size) {
 PORTHOLE_FN void
 WebSocketSession::put(const OutFrame& frame, std::string_view key, bool is_pinned) {
     const std::size_t sent = is_queue_empty() ? hand_over(frame) : 0;
-    if (link_ == nullptr || sent == frame.size()) {
+    if (link_ == nullptr) {
         return;
     }
-    was_short_ = true;
+    // A program that saw so much in buffered_bytes() may wait for on_drain().
+    owes_drain_ = owes_drain_ || sent != frame.size() || !may_hand_over();
+    if (sent == frame.size()) {
+        return;
+    }
     if (!outbox_) {
         outbox_ = std::make_unique<Outbox>();
         note_memory(kept_bytes + 1);
@@ -153,36 +170,34 @@ WebSocketSession::put(const OutFrame& frame, std::string_view key, bool is_pinne
     place.is_keyed = is_keyed(key);
     place.key = key;
     outbox_->push(frame, place);
+    flush(); // what the link need not copy can be given to it at once
 }
 
 /// Returns how many bytes the link has taken. It may end the session.
 PORTHOLE_FN std::size_t WebSocketSession::hand_over(const OutFrame& frame) {
-    if (frame.shared) {
-        return hand_over(*frame.shared);
-    }
-    if (frame.payload.size() <= joined_payload) { // one call of the link instead of two
-        char block[max_frame_head_size + joined_payload];
+    char block[max_frame_head_size + joined_payload];
+    if (!frame.head.empty() && frame.size() <= sizeof block) { // one call of the link, not two
         std::copy(frame.head.begin(), frame.head.end(), block);
         std::copy(frame.payload.begin(), frame.payload.end(), block + frame.head.size());
         return hand_over(std::string_view(block, frame.size()));
     }
     const std::size_t given = hand_over(frame.head);
-    return given < frame.head.size() ? given : given + hand_over(frame.payload);
+    if (given < frame.head.size() || !may_hand_over()) {
+        return given;
+    }
+    const bool is_shared = frame.owner && link_->send_shared(frame.owner, frame.payload);
+    return given + (is_shared ? frame.payload.size() : hand_over(frame.payload));
 }
 
 PORTHOLE_FN std::size_t WebSocketSession::hand_over(std::string_view bytes) {
-    std::size_t given = 0;
-    while (given < bytes.size() && may_hand_over()) {
-        std::size_t here = (std::min)(bytes.size() - given, link_slice);
-        while (here != 0 && link_ != nullptr && !link_->send(bytes.substr(given, here))) {
-            here /= 2; // its own bound may be lower than ours
-        }
-        if (here == 0) {
-            break;
-        }
-        given += here;
+    if (!may_hand_over()) {
+        return 0;
     }
-    return given;
+    std::size_t here = (std::min)(bytes.size(), link_slice);
+    while (here != 0 && link_ != nullptr && !link_->send(bytes.substr(0, here))) {
+        here /= 2; // its own bound may be lower than ours
+    }
+    return here;
 }
 
 /// Hands over what waits, as far as the link takes it.
@@ -359,9 +374,9 @@ PORTHOLE_FN void WebSocketSession::on_wake() {
 
 PORTHOLE_FN void WebSocketSession::on_drain() {
     flush();
-    const bool has_drained = phase_ == Phase::open && was_short_ && buffered_bytes() == 0;
+    const bool has_drained = phase_ == Phase::open && owes_drain_ && buffered_bytes() == 0;
     if (has_drained) {
-        was_short_ = false;
+        owes_drain_ = false;
         events_.handle_drain();
     }
 }
@@ -442,6 +457,7 @@ PORTHOLE_FN void WebSocketSession::note_memory(std::size_t capacity) {
 PORTHOLE_FN void WebSocketSession::release_memory() {
     if (!in_message_) {
         std::string().swap(message_);
+        collected_.reset();
     }
     if (held_.empty()) {
         std::string().swap(held_);
@@ -456,16 +472,18 @@ PORTHOLE_FN void WebSocketSession::release_memory() {
 
 /// RFC 6455 section 5.3: keys that nobody can predict.
 PORTHOLE_FN MaskKey WebSocketSession::next_key() {
-    constexpr std::size_t pool = 256;
     MaskKey key{};
-    if (keys_.size() < key.size()) {
-        keys_.assign(pool, '\0');
-        if (!fill_random(keys_.data(), keys_.size())) {
+    if (!keys_) {
+        keys_ = std::make_unique<KeyPool>();
+    }
+    if (keys_->left < key.size()) {
+        keys_->left = keys_->bytes.size();
+        if (!fill_random(keys_->bytes.data(), keys_->bytes.size())) {
             abort();
         }
     }
-    std::copy_n(keys_.end() - static_cast<std::ptrdiff_t>(key.size()), key.size(), key.begin());
-    keys_.resize(keys_.size() - key.size());
+    keys_->left -= key.size();
+    std::copy_n(keys_->bytes.data() + keys_->left, key.size(), key.begin());
     return key;
 }
 

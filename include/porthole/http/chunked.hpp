@@ -29,6 +29,9 @@ public:
     /// consumes.
     ParseStatus decode(std::string_view bytes, std::size_t& consumed, std::string_view& content);
 
+    /// The last `size` bytes of the piece that was just handed out were not taken: they come again.
+    void put_back(std::size_t size) noexcept;
+
     RequestFault fault() const noexcept { return fault_; }
     /// When complete: the trailer's fields. Fields that a trailer must not carry (RFC 9110
     /// section 6.5.1) have made it fail.

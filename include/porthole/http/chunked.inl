@@ -285,6 +285,13 @@ ChunkedDecoder::decode(std::string_view bytes, std::size_t& consumed, std::strin
     return state_ == State::failed ? ParseStatus::failed : ParseStatus::need_more;
 }
 
+PORTHOLE_FN void ChunkedDecoder::put_back(std::size_t size) noexcept {
+    if (size != 0) {
+        left_ = size + (state_ == State::data ? left_ : 0); // else it counts the line end
+        state_ = State::data;
+    }
+}
+
 PORTHOLE_FN void ChunkedDecoder::reset() noexcept {
     state_ = State::size_line;
     fault_ = RequestFault::none;

@@ -26,6 +26,9 @@ struct MultipartLimits {
     std::size_t max_part_head_bytes = 8 * 1024;
     /// Field lines of a part. Past it: 431.
     std::size_t max_part_fields = 20;
+    /// Parts that go to PartSink::to_file(), each of which holds two descriptors until the form is
+    /// complete. Past it: 413.
+    std::size_t max_files = 20;
     /// A part's name, and a file's name, each, decoded. Past it: 431.
     std::size_t max_name_bytes = 1024;
     /// The content of one part. Past it: 413.
@@ -50,6 +53,7 @@ enum class MultipartFault : unsigned char {
     too_many_part_fields,
     name_too_long,
     too_many_parts,
+    too_many_files,
     part_too_large,
     collected_too_large,
     epilogue_too_long,

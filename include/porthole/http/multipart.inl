@@ -34,6 +34,7 @@ PORTHOLE_FN int status_of(MultipartFault fault) noexcept {
     case MultipartFault::too_many_part_fields:
     case MultipartFault::name_too_long: return fields_too_large;
     case MultipartFault::too_many_parts:
+    case MultipartFault::too_many_files:
     case MultipartFault::part_too_large:
     case MultipartFault::collected_too_large: return content_too_large;
     }
@@ -61,6 +62,8 @@ PORTHOLE_FN std::string_view describe(MultipartFault fault) noexcept {
         return "A name in the form is too long (MultipartLimits::max_name_bytes).";
     case MultipartFault::too_many_parts:
         return "The form has too many parts (MultipartLimits::max_parts).";
+    case MultipartFault::too_many_files:
+        return "The form has too many files (MultipartLimits::max_files).";
     case MultipartFault::part_too_large:
         return "A part of the form is too large (MultipartLimits::max_part_bytes).";
     case MultipartFault::collected_too_large:

@@ -139,6 +139,9 @@ public:
     /// Upgrade field's value. When the request did not ask for that upgrade the answer is 426
     /// instead (RFC 9110 section 15.5.22).
     Response& upgrade(std::string_view protocol, std::shared_ptr<Upgrade> owner);
+    /// 426 for a request that did not ask for `protocol`, which Upgrade then names (RFC 9110
+    /// section 15.5.22); otherwise like fail().
+    Response& fail_upgrade(std::string_view protocol, std::string_view sentence);
 
 private:
     detail::ResponseParts* parts_;

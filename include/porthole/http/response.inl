@@ -367,4 +367,14 @@ PORTHOLE_FN Response& Response::upgrade(std::string_view protocol, std::shared_p
     return *this;
 }
 
+PORTHOLE_FN Response& Response::fail_upgrade(std::string_view protocol, std::string_view sentence) {
+    constexpr int upgrade_required = 426;
+    PORTHOLE_ASSERT(detail::is_protocol(protocol), "a protocol is named such as \"websocket\"");
+    fail(upgrade_required, sentence);
+    if (detail::is_protocol(protocol)) { // RFC 9110 section 7.8: Connection names it, too
+        parts_->fields.append("Connection: upgrade\r\nUpgrade: ").append(protocol).append("\r\n");
+    }
+    return *this;
+}
+
 PORTHOLE_NAMESPACE_END

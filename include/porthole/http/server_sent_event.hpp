@@ -18,7 +18,7 @@ struct ServerSentEvent {
     std::string_view data;  ///< any lines; CR, LF and CRLF all end one
     std::string_view event; ///< its type; empty is "message". One line
     std::string_view id;    ///< comes back as Last-Event-ID. One line, no NUL
-    /// How long the browser waits before it connects again.
+    /// How long the browser waits before it connects again; less than nothing is nothing.
     std::optional<std::chrono::milliseconds> retry;
 };
 

@@ -36,7 +36,7 @@ public:
         epoll_event unused{}; // kernels before 2.6.9 want one
         static_cast<void>(::epoll_ctl(epoll_, EPOLL_CTL_DEL, native(handle), &unused));
     }
-    std::size_t poll(Duration timeout, Event* events) noexcept override;
+    PORTHOLE_FN std::size_t poll(Duration timeout, Event* events) noexcept override;
     NativeHandle native_handle() const noexcept override { return epoll_; }
 
 private:

@@ -25,10 +25,10 @@ inline constexpr short poll_peer_closed = 0; // the read that meets the end tell
 
 class PollPoller final : public Poller {
 public:
-    Error add(NativeHandle handle, void* owner, Interest interest) override;
-    Error modify(NativeHandle handle, void* owner, Interest interest) override;
-    void remove(NativeHandle handle) noexcept override;
-    std::size_t poll(Duration timeout, Event* events) noexcept override;
+    PORTHOLE_FN Error add(NativeHandle handle, void* owner, Interest interest) override;
+    PORTHOLE_FN Error modify(NativeHandle handle, void* owner, Interest interest) override;
+    PORTHOLE_FN void remove(NativeHandle handle) noexcept override;
+    PORTHOLE_FN std::size_t poll(Duration timeout, Event* events) noexcept override;
     NativeHandle native_handle() const noexcept override { return invalid_handle; }
 
 private:

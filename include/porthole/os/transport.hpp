@@ -58,8 +58,8 @@ IoResult send_file_bytes(
 class SocketTransport final : public Transport {
 public:
     explicit SocketTransport(Socket socket) noexcept : socket_(static_cast<Socket&&>(socket)) {}
-    IoResult read(char* into, std::size_t capacity) noexcept override;
-    IoResult write(const std::string_view* slices, std::size_t count) noexcept override;
+    PORTHOLE_FN IoResult read(char* into, std::size_t capacity) noexcept override;
+    PORTHOLE_FN IoResult write(const std::string_view* slices, std::size_t count) noexcept override;
     bool can_send_files() const noexcept override { return system_sends_files(); }
     IoResult
     send_file(NativeHandle file, std::uint64_t offset, std::size_t most) noexcept override {
@@ -86,11 +86,11 @@ public:
     static Pair make_pair(std::size_t capacity = default_capacity);
     static constexpr std::size_t default_capacity = 256 * 1024;
 
-    ~MemoryTransport() override;
-    IoResult read(char* into, std::size_t capacity) noexcept override;
-    IoResult write(const std::string_view* slices, std::size_t count) noexcept override;
-    void shut_write() noexcept override;
-    Readiness readiness() const noexcept override;
+    PORTHOLE_FN ~MemoryTransport() override;
+    PORTHOLE_FN IoResult read(char* into, std::size_t capacity) noexcept override;
+    PORTHOLE_FN IoResult write(const std::string_view* slices, std::size_t count) noexcept override;
+    PORTHOLE_FN void shut_write() noexcept override;
+    PORTHOLE_FN Readiness readiness() const noexcept override;
 
     /// Breaks the connection: the other end's next read and write fail, as after a reset.
     void reset() noexcept;

@@ -9,17 +9,37 @@
 #include "porthole/server/handler.hpp"
 #include "porthole/server/reply.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
 class Connection;
+
+/// A function of the program's, taken out of its place while it is called: what it does may empty
+/// that place, or put another function there.
+template <class Function>
+struct BorrowedFunction {
+    explicit BorrowedFunction(Function& from) : place(from), call(std::move(from)) {
+        place = nullptr;
+    }
+    /// For the next call, unless there is another one by now.
+    void give_back() {
+        if (!place) {
+            place = std::move(call);
+        }
+    }
+
+    Function& place;
+    Function call;
+};
 
 /// What takes the content and answers.
 struct BodyFunctions {
@@ -32,6 +52,13 @@ struct BodyFunctions {
 struct BodyIntake : BodyFunctions {
     /// An extension's: called before the first byte, and may still refuse the content.
     std::function<void(const Request&)> on_head;
+    /// An extension's, instead of on_data(), when a piece may be much work: takes some of it, at
+    /// least a byte unless it pauses or refuses, and says how much. The rest comes again, in the
+    /// next tick when this one has no time left.
+    std::function<std::size_t(std::string_view)> on_some;
+    /// An extension's: work behind the last byte, one unit in each call; on_end() follows once it
+    /// has returned true.
+    std::function<bool()> on_last;
     /// An extension's, when its own functions stand before those that the program sets on the same
     /// sink: those go here, and it calls them.
     std::shared_ptr<BodyFunctions> program;
@@ -42,6 +69,8 @@ struct BodyIntake : BodyFunctions {
     bool is_over = false;
     Connection* connection = nullptr; ///< while content is coming in
 
+    /// Notes the answer; the connection sees it in its next turn.
+    void refuse(int status, std::string_view sentence);
     /// Calls on_abort, once, and forgets the program's functions and all that they hold.
     void abort() noexcept;
     void forget() noexcept;
@@ -61,8 +90,9 @@ public:
     /// too. on_end() may still follow what was the last piece.
     void pause();
     void resume();
-    /// Takes no more: the request is answered with `status` at once, the connection ends behind
-    /// it, and on_abort() is called.
+    /// Takes no more: the request is answered with `status`, from 400 to 599, and the sentence in
+    /// the same tick or the next, the connection ends behind it, and on_abort() is called. The
+    /// first refusal counts.
     void refuse(int status, std::string_view sentence = {});
     /// The answer need not wait for the end of the content: what the Reply is given leaves at once,
     /// while the rest still comes in. on_end() is then called, too, and what it sets is not sent.
@@ -75,9 +105,10 @@ private:
     std::weak_ptr<detail::BodyIntake> intake_;
 };
 
-/// Where a request's content goes. One without functions drops what comes and answers 204. Exactly
-/// one of on_end() and on_abort() is called. All functions run inside tick(); an exception that
-/// leaves one of them makes the answer a 500.
+/// Where one request's content goes: each needs a sink of its own. One without functions drops what
+/// comes and answers 204. Exactly one of on_end() and on_abort() is called. All functions run
+/// inside tick(), and may destroy anything; an exception that leaves one of them makes the answer a
+/// 500.
 class BodySink {
 public:
     BodySink();
@@ -97,7 +128,7 @@ public:
     BodySink& on_abort(std::function<void()> give_up) &;
     BodySink&& on_abort(std::function<void()> give_up) &&;
     /// More is 413, at the head when the length is announced. Can only lower the route's own bound,
-    /// or Limits::max_streamed_body_bytes.
+    /// or Limits::max_streamed_body_bytes; 0 allows no content at all.
     BodySink& max_bytes(std::uint64_t bytes) &;
     BodySink&& max_bytes(std::uint64_t bytes) &&;
 

@@ -10,6 +10,16 @@ PORTHOLE_NAMESPACE_BEGIN
 
 namespace detail {
 
+PORTHOLE_FN void BodyIntake::refuse(int status, std::string_view sentence) {
+    constexpr int first_error = 400;
+    constexpr int last_error = 599;
+    constexpr int internal_server_error = 500;
+    const bool is_error = status >= first_error && status <= last_error;
+    PORTHOLE_ASSERT(is_error, "a refusal is a status from 400 to 599");
+    refusal = is_error ? status : internal_server_error;
+    refusal_sentence.assign(sentence);
+}
+
 PORTHOLE_FN void BodyIntake::abort() noexcept {
     if (is_over) {
         return;
@@ -33,6 +43,8 @@ PORTHOLE_FN void BodyIntake::forget() noexcept {
     on_end = nullptr;
     on_abort = nullptr;
     on_head = nullptr;
+    on_some = nullptr;
+    on_last = nullptr;
     program = nullptr;
 }
 
@@ -41,14 +53,8 @@ PORTHOLE_FN void BodyIntake::forget() noexcept {
 PORTHOLE_FN BodySink::BodySink() : intake_(std::make_shared<detail::BodyIntake>()) {}
 
 PORTHOLE_FN BodySink BodySink::refuse(int status, std::string_view sentence) {
-    constexpr int first_error = 400;
-    constexpr int last_error = 599;
-    constexpr int internal_server_error = 500;
-    const bool is_error = status >= first_error && status <= last_error;
-    PORTHOLE_ASSERT(is_error, "a refusal is a status from 400 to 599");
     BodySink sink;
-    sink.intake_->refusal = is_error ? status : internal_server_error;
-    sink.intake_->refusal_sentence.assign(sentence);
+    sink.intake_->refuse(status, sentence);
     return sink;
 }
 
@@ -105,17 +111,11 @@ PORTHOLE_FN void BodyFlow::resume() {
 }
 
 PORTHOLE_FN void BodyFlow::refuse(int status, std::string_view sentence) {
-    constexpr int first_error = 400;
-    constexpr int last_error = 599;
-    constexpr int internal_server_error = 500;
-    const bool is_error = status >= first_error && status <= last_error;
-    PORTHOLE_ASSERT(is_error, "a refusal is a status from 400 to 599");
     const std::shared_ptr<detail::BodyIntake> intake = intake_.lock();
     if (!intake || intake->is_over || intake->refusal != 0) {
         return;
     }
-    intake->refusal = is_error ? status : internal_server_error;
-    intake->refusal_sentence.assign(sentence);
+    intake->refuse(status, sentence);
     if (intake->connection != nullptr) {
         intake->connection->resume_content();
     }

@@ -106,6 +106,7 @@ struct Exchange {
     std::shared_ptr<BodyIntake> intake; ///< takes the content as it comes
     std::uint64_t content_taken = 0;    ///< by it
     std::uint32_t route_id = 0;         ///< the route that it comes from
+    bool is_content_ending = false;     ///< all of it has come, and the sink has work to do yet
     bool is_content_unread = false;     ///< and will not be: the connection ends behind the answer
     unsigned rewrites = 0;              ///< how often another target took the first one's place
     std::string first_method;           ///< what the client asked for, once it was rewritten
@@ -135,9 +136,9 @@ public:
 
     /// Begins to watch; an error means that the connection is to be dropped.
     Error open();
-    void serve(Readiness ready) override;
+    PORTHOLE_FN void serve(Readiness ready) override;
     void drop() noexcept override { close_now(); }
-    void on_deadline() override;
+    PORTHOLE_FN void on_deadline() override;
 
     /// What a transport without a descriptor is ready for, as far as it matters now.
     Readiness wanted_readiness() const noexcept;
@@ -172,15 +173,17 @@ public:
     Interest interest() const noexcept { return interest_; }
 
     // UpgradeLink
-    bool send(std::string_view bytes) override;
-    std::size_t queued_bytes() const noexcept override;
-    void pause_reading(bool is_paused) override;
-    void close() override;
-    void abort() override;
-    void set_deadline(TimePoint deadline) override;
-    void wake() override;
-    TimePoint now() const noexcept override;
-    bool has_time() noexcept override;
+    PORTHOLE_FN bool send(std::string_view bytes) override;
+    PORTHOLE_FN bool
+    send_shared(const std::shared_ptr<const void>& owner, std::string_view bytes) override;
+    PORTHOLE_FN std::size_t queued_bytes() const noexcept override;
+    PORTHOLE_FN void pause_reading(bool is_paused) override;
+    PORTHOLE_FN void close() override;
+    PORTHOLE_FN void abort() override;
+    PORTHOLE_FN void set_deadline(TimePoint deadline) override;
+    PORTHOLE_FN void wake() override;
+    PORTHOLE_FN TimePoint now() const noexcept override;
+    PORTHOLE_FN bool has_time() noexcept override;
     std::string_view peer() const noexcept override { return peer_; }
 
 private:
@@ -209,7 +212,6 @@ private:
     void on_peer_end();
     void drain_input(Readiness ready);
     void become_idle();
-    void read_upgraded(Readiness ready);
     void finish_turn();
     void update_deadline();
     TimePoint phase_deadline() const noexcept;
@@ -222,8 +224,10 @@ private:
     std::size_t begin_content(std::string_view rest);
     std::size_t take_content(std::string_view bytes);
     std::size_t take_chunked(std::string_view bytes);
-    bool add_content(std::string_view piece);
-    bool give_content(std::string_view piece);
+    bool add_content(std::string_view piece, std::size_t& taken);
+    bool give_content(std::string_view piece, std::size_t& taken);
+    void fail_content(int status);
+    bool conclude_content();
     bool takes_content() const noexcept;
     bool is_content_paused() const noexcept;
     void end_content();
@@ -245,14 +249,19 @@ private:
     BodySource::State pull_chunk(Buffer& out);
     void end_source();
     std::size_t write_some(std::size_t most);
-    std::size_t write_now(std::string_view bytes);
     void keep_unsent();
     void on_output_sent();
     void finish_answer();
-    void begin_upgrade();
     void begin_linger();
     void report_peer_gone() noexcept;
     void note_access(bool is_complete);
+
+    // connection_upgrade.inl: what an Upgrade owns
+    void begin_upgrade();
+    void read_upgraded(Readiness ready);
+    std::size_t write_now(std::string_view bytes);
+    bool queue(std::string_view bytes);
+    bool queue_body_left();
 
     ServerCore& core_;
     std::unique_ptr<Transport> transport_;
@@ -263,6 +272,7 @@ private:
     Buffer out_;                         ///< not yet taken by the peer
     std::string body_;                   ///< a large answer's content ...
     std::unique_ptr<BodySource> body_owner_; ///< ... or whoever keeps it in memory ...
+    std::shared_ptr<const void> body_share_; ///< ... which an Upgrade's link does like this ...
     std::string_view body_left_;             ///< ... and what of it has not left yet
     std::unique_ptr<BodySource> source_;
     std::shared_ptr<Connection*> source_waker_; ///< what a source's waker reaches us through

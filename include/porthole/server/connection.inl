@@ -2,7 +2,8 @@
 #pragma once
 
 // The input side of a connection. What becomes of a request's content is in connection_content.inl,
-// the output side in connection_output.inl, what every turn ends with in connection_turn.inl.
+// the output side in connection_output.inl, what every turn ends with in connection_turn.inl, and
+// what an Upgrade owns in connection_upgrade.inl.
 
 #include "porthole/server/connection.hpp"
 #include "porthole/server/core.hpp"
@@ -39,7 +40,7 @@ PORTHOLE_FN void Exchange::reset() noexcept {
     }
     content_taken = 0;
     route_id = 0;
-    is_content_unread = false;
+    is_content_ending = is_content_unread = false;
     rewrites = 0;
     first_method.clear();
     first_target.clear();
@@ -109,6 +110,11 @@ PORTHOLE_FN void Connection::serve(Readiness ready) {
         if (exchange_ && exchange_->intake && exchange_->intake->refusal != 0) {
             refuse_rest();
             if (phase_ != Phase::closed) {
+                send_output();
+            }
+        } else if (exchange_ && exchange_->intake && exchange_->is_content_ending) {
+            end_content();
+            if (phase_ != Phase::closed && has_output()) {
                 send_output();
             }
         } else if (wants_input()) {
@@ -395,47 +401,6 @@ PORTHOLE_FN void Connection::call_owner(const Call& call) {
     is_in_turn_ = may_write_now_ = true;
     call(*owner);
     is_in_turn_ = may_write_now_ = false;
-}
-
-PORTHOLE_FN void Connection::read_upgraded(Readiness ready) {
-    if (std::exchange(wants_wake_, false)) {
-        call_owner([](Upgrade& owner) { owner.on_wake(); });
-        if (!wants_wake_) { // else it would keep a tick going that gets nothing done
-            core_.count_work();
-        }
-    }
-    if (phase_ != Phase::upgraded) {
-        return;
-    }
-    if (ready.error) {
-        close_now();
-    } else if (is_reading_paused_ || peer_ended_) {
-        if (ready.hangup && !interest_.hangup) {
-            stop_watching(); // reported although it is masked: both directions are closed
-        }
-    } else if (!in_.is_empty()) {
-        Buffer held(std::move(in_));
-        core_.count_work();
-        call_owner([&held](Upgrade& owner) { owner.on_data(held.data(), held.size()); });
-    } else if (ready.read || ready.hangup) {
-        const IoResult result =
-            transport_->read(core_.read_buffer(), core_.limits().max_read_bytes_per_turn);
-        if (result.status == IoStatus::ok) {
-            core_.count_in(result.bytes);
-            call_owner([this, &result](Upgrade& owner) {
-                owner.on_data(core_.read_buffer(), result.bytes);
-            });
-        } else if (result.status == IoStatus::end) {
-            peer_ended_ = true;
-            core_.count_work();
-            call_owner([](Upgrade& owner) { owner.on_end(); });
-        } else if (result.status == IoStatus::failed) {
-            close_now();
-        }
-    }
-    if (phase_ == Phase::upgraded && (has_output() || close_when_sent_)) {
-        send_output();
-    }
 }
 
 } // namespace detail

@@ -41,16 +41,17 @@ PORTHOLE_FN std::size_t Connection::take_content(std::string_view bytes) {
     }
     const std::uint64_t here = bytes.size();
     const auto size = static_cast<std::size_t>(here < x.content_left ? here : x.content_left);
-    if (!add_content(bytes.substr(0, size))) {
+    std::size_t taken = 0;
+    if (!add_content(bytes.substr(0, size), taken)) {
         return bytes.size();
     }
-    x.content_left -= size;
-    if (x.content_left != 0) {
-        needs_more_ = true;
-        return size;
+    x.content_left -= taken;
+    if (x.content_left == 0) {
+        end_content();
+    } else {
+        needs_more_ = taken == bytes.size();
     }
-    end_content();
-    return size;
+    return taken;
 }
 
 PORTHOLE_FN std::size_t Connection::take_chunked(std::string_view bytes) {
@@ -61,8 +62,13 @@ PORTHOLE_FN std::size_t Connection::take_chunked(std::string_view bytes) {
         std::string_view piece;
         const ParseStatus status = x.chunked.decode(bytes.substr(used), consumed, piece);
         used += consumed;
-        if (!piece.empty() && !add_content(piece)) {
-            return bytes.size();
+        if (!piece.empty()) {
+            std::size_t taken = 0;
+            if (!add_content(piece, taken)) {
+                return bytes.size();
+            }
+            x.chunked.put_back(piece.size() - taken);
+            used -= piece.size() - taken;
         }
         if (status == ParseStatus::failed) {
             refuse(x.chunked.fault());
@@ -83,12 +89,13 @@ PORTHOLE_FN std::size_t Connection::take_chunked(std::string_view bytes) {
     }
 }
 
-/// False when it was too much and has been refused.
-PORTHOLE_FN bool Connection::add_content(std::string_view piece) {
+/// False when it was too much and has been refused. What was not `taken` is to come again.
+PORTHOLE_FN bool Connection::add_content(std::string_view piece, std::size_t& taken) {
     Exchange& x = *exchange_;
     if (x.intake) {
-        return give_content(piece);
+        return give_content(piece, taken);
     }
+    taken = piece.size();
     if (piece.size() > x.max_content - x.content.size()) {
         refuse(RequestFault::content_too_large);
         return false;
@@ -99,34 +106,41 @@ PORTHOLE_FN bool Connection::add_content(std::string_view piece) {
 }
 
 /// To whoever takes the content as it comes. False when it goes no further.
-PORTHOLE_FN bool Connection::give_content(std::string_view piece) {
+PORTHOLE_FN bool Connection::give_content(std::string_view piece, std::size_t& taken) {
     Exchange& x = *exchange_;
     if (piece.size() > x.max_content - x.content_taken) {
         refuse(RequestFault::content_too_large);
         return false;
     }
-    x.content_taken += piece.size();
-    received_ += piece.size();
-    const bool has_begun = phase_ != Phase::content; // the answer; then it can only be broken off
     const int status = x.response.status;
-    if (!core_.give(x, piece)) {
-        if (has_begun) {
-            x.response.status = status; // what the access log is to show
-            close_now();
-        } else if (phase_ != Phase::closed) {
-            core_.finish_response(x);
-        }
-        if (phase_ != Phase::closed) {
-            x.is_content_unread = true;
-            send_answer();
-        }
+    if (!core_.give(x, piece, taken)) {
+        fail_content(status);
         return false;
     }
+    x.content_taken += taken;
+    received_ += taken;
     if (x.intake->refusal != 0) {
         refuse_rest();
         return false;
     }
     return true;
+}
+
+/// Its sink threw. `status` was the answer's before, which can only be broken off once it has
+/// begun.
+PORTHOLE_FN void Connection::fail_content(int status) {
+    Exchange& x = *exchange_;
+    x.is_content_ending = false;
+    if (phase_ == Phase::sending) {
+        x.response.status = status; // what the access log is to show
+        close_now();
+    } else if (phase_ != Phase::closed) {
+        core_.finish_response(x);
+    }
+    if (phase_ != Phase::closed) {
+        x.is_content_unread = true;
+        send_answer();
+    }
 }
 
 /// True while the content of the request is coming in, be it behind the begin of its answer.
@@ -135,11 +149,35 @@ PORTHOLE_FN bool Connection::takes_content() const noexcept {
 }
 
 PORTHOLE_FN bool Connection::is_content_paused() const noexcept {
-    return exchange_ && exchange_->intake && exchange_->intake->is_paused;
+    return exchange_ && exchange_->intake
+           && (exchange_->intake->is_paused || exchange_->is_content_ending);
+}
+
+/// One unit of what the sink does behind the last byte. True when on_end() may be called.
+PORTHOLE_FN bool Connection::conclude_content() {
+    Exchange& x = *exchange_;
+    if (!x.intake) {
+        return true;
+    }
+    const int status = x.response.status;
+    bool is_done = true;
+    if (!core_.conclude(x, is_done)) {
+        fail_content(status);
+        return false;
+    }
+    x.is_content_ending = !is_done;
+    if (!is_done) {
+        core_.count_work();
+        core_.make_ready(*this);
+    }
+    return is_done;
 }
 
 PORTHOLE_FN void Connection::end_content() {
     Exchange& x = *exchange_;
+    if (!conclude_content()) {
+        return;
+    }
     if (phase_ == Phase::sending) {
         const int status = x.response.status;
         core_.end_content(x);

@@ -129,7 +129,7 @@ PORTHOLE_FN void Connection::send_output() {
             left -= write_some(left);
         } else {
             on_output_sent();
-            if (core_.out().is_empty()) {
+            if (phase_ == Phase::closed || !has_output()) {
                 return;
             } // else on_drain() has sent more
         }
@@ -186,6 +186,7 @@ PORTHOLE_FN std::size_t Connection::write_some(std::size_t most) {
     if (taken != 0 && body_left_.empty()) {
         std::string().swap(body_); // assigning would keep the memory
         body_owner_.reset();
+        body_share_.reset();
     }
     return result.bytes;
 }
@@ -413,23 +414,6 @@ PORTHOLE_FN void Connection::begin_linger() {
     out_.release();
 }
 
-PORTHOLE_FN void Connection::begin_upgrade() {
-    upgrade_ = std::move(exchange_->response.upgrade);
-    exchange_->response.status = 101;
-    note_access(true);
-    core_.release_exchange(std::move(exchange_));
-    phase_ = Phase::upgraded;
-    peer_ended_ = false; // an end that was noticed before is still to be told to the owner
-    keep_unsent();       // what the owner sends stays behind the 101
-    if (phase_ == Phase::closed) {
-        return;
-    }
-    call_owner([this](Upgrade& owner) { owner.on_open(*this); });
-    if (phase_ == Phase::upgraded) {
-        core_.make_ready(*this); // for what it has sent, and for what came behind the request
-    }
-}
-
 PORTHOLE_FN void Connection::note_access(bool is_complete) {
     has_answer_ = false;
     core_.note_access(*exchange_, is_complete);
@@ -490,93 +474,6 @@ PORTHOLE_FN void Connection::complete(ReplyState& reply) {
         close_now();
     }
     finish_turn();
-}
-
-PORTHOLE_FN std::size_t Connection::queued_bytes() const noexcept {
-    return out_.size() + (is_in_turn_ ? core_.out().size() : 0);
-}
-
-/// In a turn of its own it sends through the core's buffer, so that only what the peer does not
-/// take costs it memory; what is large, and first, is not even copied there.
-PORTHOLE_FN bool Connection::send(std::string_view bytes) {
-    constexpr std::size_t least_at_once = 64 * 1024; // less is gathered with what comes behind it
-    const std::size_t most = core_.limits().max_queue_bytes;
-    if (phase_ != Phase::upgraded || close_when_sent_ || bytes.size() > most
-        || queued_bytes() > most - bytes.size()) {
-        return false;
-    }
-    if (may_write_now_ && bytes.size() >= least_at_once && !has_output()) {
-        bytes.remove_prefix(write_now(bytes));
-    }
-    if (bytes.empty()) {
-        return true;
-    }
-    if (is_in_turn_ && core_.out().append(bytes)) {
-        return true;
-    }
-    if (is_in_turn_) {
-        keep_unsent();
-    }
-    if (phase_ != Phase::upgraded || !out_.append(bytes)) {
-        return false;
-    }
-    core_.make_ready(*this);
-    return true;
-}
-
-/// One write in a turn, from where the bytes are. A failure is met again by the next one, outside
-/// of the owner's call.
-PORTHOLE_FN std::size_t Connection::write_now(std::string_view bytes) {
-    may_write_now_ = false;
-    const std::string_view slice = bytes.substr(0, core_.limits().max_write_bytes_per_turn);
-    const IoResult result = transport_->write(&slice, 1);
-    if (result.status != IoStatus::ok) {
-        return 0;
-    }
-    core_.count_out(result.bytes);
-    output_moved_ = true;
-    return result.bytes;
-}
-
-PORTHOLE_FN void Connection::wake() {
-    if (phase_ == Phase::upgraded) {
-        wants_wake_ = true;
-        core_.make_ready(*this);
-    }
-}
-
-PORTHOLE_FN void Connection::pause_reading(bool is_paused) {
-    is_reading_paused_ = is_paused;
-    if (phase_ == Phase::upgraded) {
-        core_.make_ready(*this);
-    }
-}
-
-PORTHOLE_FN void Connection::close() {
-    if (phase_ == Phase::upgraded) {
-        close_when_sent_ = true;
-        core_.make_ready(*this);
-    }
-}
-
-PORTHOLE_FN void Connection::abort() {
-    close_now();
-}
-
-PORTHOLE_FN void Connection::set_deadline(TimePoint deadline) {
-    owner_deadline_ = deadline;
-    if (phase_ == Phase::upgraded) {
-        update_deadline();
-    }
-}
-
-PORTHOLE_FN bool Connection::has_time() noexcept {
-    core_.read_clock();
-    return !core_.is_out_of_time();
-}
-
-PORTHOLE_FN TimePoint Connection::now() const noexcept {
-    return core_.now();
 }
 
 } // namespace detail

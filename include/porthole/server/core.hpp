@@ -36,9 +36,9 @@ public:
     ~ListenerEntry();
 
     Error open();
-    void serve(Readiness ready) override;
+    PORTHOLE_FN void serve(Readiness ready) override;
     void drop() noexcept override { back_off(); }
-    void on_deadline() override;
+    PORTHOLE_FN void on_deadline() override;
     const Listener& listener() const noexcept { return listener_; }
     Interest interest() const noexcept { return interest_; }
 
@@ -57,7 +57,7 @@ public:
         : core_(&core), handle_(handle), interest_(interest), callback_(std::move(callback)) {}
 
     Error open();
-    void serve(Readiness ready) override;
+    PORTHOLE_FN void serve(Readiness ready) override;
     void drop() noexcept override { stop(); }
     void set_interest(Interest interest);
     void stop() noexcept;
@@ -92,6 +92,7 @@ public:
     void on_deadline();
     void drop() noexcept {
         disarm();
+        const std::function<void()> dropped = std::move(task_); // what it holds may drop us again
         task_ = nullptr;
     }
     void keep_alive(std::weak_ptr<TimerEntry> self) { self_ = std::move(self); }
@@ -161,8 +162,10 @@ public:
     };
     Content receive(Exchange& x);
     /// False when the sink threw: x then holds the answer, which is still to be finished, and no
-    /// sink any more.
-    bool give(Exchange& x, std::string_view piece);
+    /// sink any more. What was not `taken` of the piece is to come again.
+    bool give(Exchange& x, std::string_view piece, std::size_t& taken);
+    /// A unit of what the sink does behind the last byte, again until `is_done`; false as above.
+    bool conclude(Exchange& x, bool& is_done);
     /// The content has ended behind an answer that was begun before.
     void end_content(Exchange& x);
     /// A sink takes no more: x then holds the answer.
@@ -256,6 +259,8 @@ private:
     void make_error(Exchange& x, int status, std::string_view sentence);
     std::uint64_t max_content(const Route* route) const noexcept;
     bool open_intake(Exchange& x);
+    template <class Function, class Call>
+    bool run_intake(Exchange& x, Function& function, const Call& call);
     void end_intake(Exchange& x, const Request& request, Response& response);
     RequestFault show_rewritten(Exchange& x, std::string_view target);
     void answer_login(Exchange& x);

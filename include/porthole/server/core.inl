@@ -14,12 +14,19 @@ namespace detail {
 
 PORTHOLE_FN void define_PORTHOLE_IMPLEMENTATION_in_exactly_one_source_file() {}
 
-/// A unit of nothing would never get anywhere.
-inline Options with_units(Options options) {
+/// A unit of nothing would never get anywhere, and a time beyond all clocks would overflow.
+inline Options with_sane_limits(Options options) {
     for (std::size_t* unit :
          {&options.limits.max_accepts_per_tick, &options.limits.max_read_bytes_per_turn,
           &options.limits.max_write_bytes_per_turn}) {
         *unit = *unit == 0 ? 1 : *unit;
+    }
+    for (std::chrono::milliseconds* time :
+         {&options.limits.head_timeout, &options.limits.body_grace, &options.limits.idle_timeout,
+          &options.limits.write_stall_timeout, &options.limits.linger_timeout,
+          &options.limits.stop_grace, &options.limits.accept_backoff,
+          &options.limits.max_tick_gap}) {
+        *time = std::chrono::duration_cast<std::chrono::milliseconds>(to_duration(*time));
     }
     return options;
 }
@@ -38,7 +45,7 @@ inline std::string fixed_fields(const Options& options) {
 }
 
 PORTHOLE_FN ServerCore::ServerCore(Options options)
-    : options_(with_units(std::move(options))), gatekeeper_(options_.guard),
+    : options_(with_sane_limits(std::move(options))), gatekeeper_(options_.guard),
       clock_source_(options_.clock != nullptr ? options_.clock : &system_clock_),
       clock_(clock_source_->now()), now_(clock_), budget_end_(never), tick_began_(clock_),
       timers_(clock_), mailbox_(std::make_shared<Mailbox>()), waker_entry_(*mailbox_),
@@ -82,6 +89,9 @@ PORTHOLE_FN void ServerCore::shut_down() noexcept {
         watch->stop();
     }
     listeners_.clear();
+    while (QueuedTimer* timer = calls_.expire(never, UINT64_MAX)) {
+        static_cast<TimerEntry*>(timer)->drop(); // a task may hold the handle that holds it
+    }
     if (poller_ && mailbox_->waker().handle() != invalid_handle) {
         poller_->remove(mailbox_->waker().handle());
     }

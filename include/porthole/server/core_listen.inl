@@ -335,8 +335,12 @@ PORTHOLE_FN void WatchEntry::serve(Readiness ready) {
     const std::shared_ptr<WatchEntry> self = self_.lock();
     if (core_ != nullptr && self) {
         core_->count_work();
+        BorrowedFunction<WatchCallback> borrowed(callback_); // stop() must not destroy it meanwhile
         PORTHOLE_TRY {
-            callback_(ready);
+            borrowed.call(ready);
+            if (core_ != nullptr) {
+                borrowed.give_back();
+            }
         }
         PORTHOLE_CATCH_ALL {
             stop(); // here, since nobody else may know that it still exists
@@ -361,6 +365,8 @@ PORTHOLE_FN void WatchEntry::stop() noexcept {
         core_ = nullptr;
         static_cast<ListLink<ReadyTag>&>(*this).unlink();
         static_cast<ListLink<OpenTag>&>(*this).unlink();
+        const WatchCallback dropped = std::move(callback_); // it may hold the handle that holds us
+        callback_ = nullptr;
     }
 }
 
@@ -371,8 +377,11 @@ PORTHOLE_FN WatchHandle::WatchHandle(std::shared_ptr<detail::WatchEntry> entry) 
 
 PORTHOLE_FN WatchHandle& WatchHandle::operator=(WatchHandle&& other) noexcept {
     if (this != &other) {
-        stop();
+        const std::shared_ptr<detail::WatchEntry> entry = std::exchange(entry_, nullptr);
         entry_ = std::move(other.entry_);
+        if (entry) {
+            entry->stop();
+        }
     }
     return *this;
 }
@@ -384,9 +393,9 @@ PORTHOLE_FN void WatchHandle::set_interest(Interest interest) {
 }
 
 PORTHOLE_FN void WatchHandle::stop() noexcept {
-    if (entry_) {
-        entry_->stop();
-        entry_.reset();
+    // What the callback holds may be the owner of this handle, which then ends in here.
+    if (const std::shared_ptr<detail::WatchEntry> entry = std::exchange(entry_, nullptr)) {
+        entry->stop();
     }
 }
 

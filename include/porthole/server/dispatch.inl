@@ -440,22 +440,26 @@ PORTHOLE_FN bool ServerCore::open_intake(Exchange& x) {
         }
         return false;
     }
+    const bool is_new = !intake->is_over && intake->connection == nullptr;
+    PORTHOLE_ASSERT(is_new, "a BodySink takes the content of one request");
+    if (!is_new) {
+        make_error(x, 500, "This content cannot be taken.");
+        return false;
+    }
     x.max_content = intake->max_bytes < x.max_content ? intake->max_bytes : x.max_content;
     x.intake = intake;
     x.intake->connection = x.connection;
     return true;
 }
 
-PORTHOLE_FN bool ServerCore::give(Exchange& x, std::string_view piece) {
+/// Gives one of the sink's functions to `call`. False when it threw, or the server has gone.
+template <class Function, class Call>
+PORTHOLE_FN bool ServerCore::run_intake(Exchange& x, Function& function, const Call& call) {
     const std::shared_ptr<BodyIntake> intake = x.intake;
-    if (!intake->on_data) {
-        return true;
-    }
-    std::function<void(std::string_view)> take = std::move(intake->on_data);
-    const bool has_ended = run_user_code(x, [&] { take(piece); });
-    if (has_ended) {
+    BorrowedFunction<Function> borrowed(function);
+    if (run_user_code(x, [&] { call(borrowed.call); })) {
         if (!intake->is_over) { // else it has ended itself, while it ran
-            intake->on_data = std::move(take);
+            borrowed.give_back();
         }
         return !is_shut_down_;
     }
@@ -463,6 +467,22 @@ PORTHOLE_FN bool ServerCore::give(Exchange& x, std::string_view piece) {
     intake->abort();
     x.is_refused = true;
     return false;
+}
+
+PORTHOLE_FN bool ServerCore::give(Exchange& x, std::string_view piece, std::size_t& taken) {
+    BodyIntake& intake = *x.intake;
+    taken = piece.size();
+    if (intake.on_some) {
+        return run_intake(x, intake.on_some, [&](const auto& take) { taken = take(piece); });
+    }
+    return !intake.on_data || run_intake(x, intake.on_data, [&](const auto& take) { take(piece); });
+}
+
+PORTHOLE_FN bool ServerCore::conclude(Exchange& x, bool& is_done) {
+    BodyIntake& intake = *x.intake;
+    is_done = true;
+    return !intake.on_last
+           || run_intake(x, intake.on_last, [&](const auto& step) { is_done = step(); });
 }
 
 PORTHOLE_FN void ServerCore::end_intake(Exchange& x, const Request& request, Response& response) {

@@ -33,16 +33,20 @@ public:
         : state_(std::move(state)) {}
 
     /// All or nothing: false when the client is too slow and Limits::max_queue_bytes would be
-    /// passed, or has gone.
+    /// passed, or has gone. The event's views need to be valid for the call only.
     bool send(const ServerSentEvent& event);
-    /// An event of the default type.
+    /// An event of the default type, "message".
     bool send(std::string_view data) {
         ServerSentEvent event;
         event.data = data;
         return send(event);
     }
+    /// What no page sees, as for keeping proxies from closing the connection; see send().
     bool comment(std::string_view text);
-    /// Called once when the client has gone.
+    /// Called when a client that was too slow for send() has taken three quarters of what was
+    /// queued: see Stream::on_writable().
+    void on_writable(std::function<void()> go_on);
+    /// Called once when the client has gone, before close(); runs inside tick().
     void on_close(std::function<void()> gone);
     /// After this the browser connects again; a 204 for that request stops it.
     void close();
@@ -50,6 +54,9 @@ public:
     bool is_open() const noexcept;
 
 private:
+    template <class Append>
+    bool send_text(const Append& append);
+
     std::shared_ptr<detail::EventStreamState> state_;
 };
 

@@ -37,26 +37,30 @@ inline void beat(const std::shared_ptr<EventStreamState>& state, Server& server)
 
 } // namespace detail
 
-PORTHOLE_FN bool EventStream::send(const ServerSentEvent& event) {
+template <class Append>
+PORTHOLE_FN bool EventStream::send_text(const Append& append) {
     if (!is_open()) {
         return false;
     }
     state_->text.clear();
-    detail::append_event(state_->text, event);
+    append(state_->text);
     const bool is_sent = state_->stream.write_whole(state_->text);
     state_->was_sent = state_->was_sent || is_sent;
     return is_sent;
 }
 
+PORTHOLE_FN bool EventStream::send(const ServerSentEvent& event) {
+    return send_text([&event](std::string& to) { detail::append_event(to, event); });
+}
+
 PORTHOLE_FN bool EventStream::comment(std::string_view text) {
-    if (!is_open()) {
-        return false;
+    return send_text([text](std::string& to) { detail::append_event_comment(to, text); });
+}
+
+PORTHOLE_FN void EventStream::on_writable(std::function<void()> go_on) {
+    if (state_) {
+        state_->stream.on_writable(std::move(go_on));
     }
-    state_->text.clear();
-    detail::append_event_comment(state_->text, text);
-    const bool is_sent = state_->stream.write_whole(state_->text);
-    state_->was_sent = state_->was_sent || is_sent;
-    return is_sent;
 }
 
 PORTHOLE_FN void EventStream::on_close(std::function<void()> gone) {

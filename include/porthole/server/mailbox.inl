@@ -43,6 +43,9 @@ PORTHOLE_FN void Mailbox::request_stop() noexcept {
 PORTHOLE_FN void Mailbox::take(std::deque<Letter>& into) {
     const std::lock_guard<std::mutex> lock(mutex_);
     has_letters_.store(false, std::memory_order_release);
+    if (into.empty()) {
+        into.swap(letters_); // at once, however many there are
+    }
     while (!letters_.empty()) {
         into.push_back(std::move(letters_.front()));
         letters_.pop_front();

@@ -10,7 +10,9 @@
 
 PORTHOLE_NAMESPACE_BEGIN
 
-/// Owned by the server; destroyed by Server::unmount() or with the server. Ticking thread only.
+/// Owned by the server; destroyed by Group::unmount(), at once or, when it is running, as soon as
+/// it returns, or with the server. Ticking thread only; an exception that leaves handle() or
+/// receive() is a 500.
 class Mount {
 public:
     virtual ~Mount() = default;

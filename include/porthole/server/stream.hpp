@@ -31,7 +31,8 @@ struct StreamState {
     std::optional<std::uint64_t> size;
     std::string trailer; ///< complete lines
     std::function<void()> waker;
-    std::function<void()> on_writable;
+    /// Shared with the call, in which the program may put another one here, or end the stream.
+    std::shared_ptr<std::function<void()>> on_writable;
     std::function<void()> on_abort;
     bool was_short = false;   ///< write() has taken less than it was given
     bool is_finished = false; ///< by the program
@@ -47,9 +48,9 @@ struct StreamState {
 class StreamSource final : public BodySource {
 public:
     explicit StreamSource(std::shared_ptr<StreamState> state) noexcept : state_(std::move(state)) {}
-    ~StreamSource() override;
+    PORTHOLE_FN ~StreamSource() override;
     std::optional<std::uint64_t> size() const override { return state_->size; }
-    Piece pull(char* into, std::size_t capacity) override;
+    PORTHOLE_FN Piece pull(char* into, std::size_t capacity) override;
     void set_waker(std::function<void()> waker) override { state_->waker = std::move(waker); }
     std::string_view trailer() const override { return state_->trailer; }
 
@@ -71,9 +72,11 @@ public:
     /// Queues bytes and returns how many were taken: fewer than given when the queue has reached
     /// its high mark; 0 when the client has gone. They leave within this tick, or the next.
     std::size_t write(std::string_view bytes);
-    /// The same, but all or nothing.
+    /// The same, but all or nothing. More than the high mark never fits: on_writable() is then not
+    /// called either, once the queue is empty.
     bool write_whole(std::string_view bytes);
-    /// Called when the queue has fallen to the low mark after a write that was not taken whole.
+    /// Called when the queue has fallen to the low mark after a write that was not taken whole, as
+    /// often as that happens; an empty function ends it.
     void on_writable(std::function<void()> go_on);
     /// Called once when the client has gone, or wants no content (HEAD), before finish(): all that
     /// the functions hold is freed behind it.

@@ -52,8 +52,8 @@ PORTHOLE_FN BodySource::Piece StreamSource::pull(char* into, std::size_t capacit
     }
     if (state->was_short && state->queue.size() <= state->low_mark_bytes) {
         state->was_short = false;
-        if (const std::function<void()> go_on = state->on_writable) {
-            go_on();
+        if (const std::shared_ptr<std::function<void()>> go_on = state->on_writable) {
+            (*go_on)();
         }
     }
     if (state->is_broken) {
@@ -115,7 +115,8 @@ PORTHOLE_FN bool Stream::write_whole(std::string_view bytes) {
 
 PORTHOLE_FN void Stream::on_writable(std::function<void()> go_on) {
     if (is_open()) {
-        state_->on_writable = std::move(go_on);
+        state_->on_writable =
+            go_on ? std::make_shared<std::function<void()>>(std::move(go_on)) : nullptr;
     }
 }
 

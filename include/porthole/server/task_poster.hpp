@@ -24,7 +24,9 @@ public:
     TaskPoster() = default;
     explicit TaskPoster(std::shared_ptr<detail::Mailbox> mailbox) noexcept;
 
-    /// Runs `task` inside the next tick and wakes a waiting server.
+    /// Runs `task` inside the next tick and wakes a waiting server. Tasks run in the order in which
+    /// they were posted, as far as the budget goes; an exception that leaves one is logged. How
+    /// many wait is for the program to bound.
     void post(std::function<void()> task) const;
     /// The same server?
     friend bool operator==(const TaskPoster& a, const TaskPoster& b) noexcept {

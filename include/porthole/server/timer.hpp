@@ -15,8 +15,8 @@ class TimerEntry;
 
 } // namespace detail
 
-/// A call that is still to come. Cancelled when it is destroyed. May outlive the server. Ticking
-/// thread only.
+/// A call that is still to come. Cancelled when it is destroyed. May outlive the server, which
+/// frees the calls that are still to come, and what they hold, when it goes. Ticking thread only.
 class [[nodiscard]] TimerHandle {
 public:
     TimerHandle() = default;

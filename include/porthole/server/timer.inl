@@ -44,16 +44,19 @@ PORTHOLE_FN TimerHandle::TimerHandle(std::shared_ptr<detail::TimerEntry> entry) 
 
 PORTHOLE_FN TimerHandle& TimerHandle::operator=(TimerHandle&& other) noexcept {
     if (this != &other) {
-        cancel();
+        const std::shared_ptr<detail::TimerEntry> entry = std::exchange(entry_, nullptr);
         entry_ = std::move(other.entry_);
+        if (entry) {
+            entry->drop();
+        }
     }
     return *this;
 }
 
 PORTHOLE_FN void TimerHandle::cancel() noexcept {
-    if (entry_) {
-        entry_->drop();
-        entry_.reset();
+    // What the task holds may be the owner of this handle, which then ends in here.
+    if (const std::shared_ptr<detail::TimerEntry> entry = std::exchange(entry_, nullptr)) {
+        entry->drop();
     }
 }
 

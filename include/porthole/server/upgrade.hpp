@@ -6,6 +6,7 @@
 #include "porthole/base/clock.hpp"
 
 #include <cstddef>
+#include <memory>
 #include <string_view>
 
 PORTHOLE_NAMESPACE_BEGIN
@@ -19,6 +20,14 @@ public:
     /// callbacks. False, and nothing is queued, when Limits::max_queue_bytes would be passed or the
     /// connection is closing.
     virtual bool send(std::string_view bytes) = 0;
+    /// Likewise without a copy: `owner` keeps the bytes where they are, unchanged, until they have
+    /// left. They do not count against Limits::max_queue_bytes, being the owner's memory. False
+    /// when a link can only copy, and for what is small: then send() is the way.
+    virtual bool send_shared(const std::shared_ptr<const void>& owner, std::string_view bytes) {
+        static_cast<void>(owner);
+        static_cast<void>(bytes);
+        return false;
+    }
     /// What the peer has not taken yet.
     virtual std::size_t queued_bytes() const noexcept = 0;
     /// Stops and resumes on_data(): back-pressure to the peer.
@@ -52,6 +61,13 @@ public:
     /// Bytes of the peer, valid for the call; all of them count as taken. The owner may change them
     /// in place.
     virtual void on_data(char* bytes, std::size_t size) = 0;
+    /// Where the next bytes are to be read, with room for `size`; null, as here, for a buffer of
+    /// the server's, which several connections share. Followed by on_data() with bytes that lie
+    /// there, unless nothing has come.
+    virtual char* place_for_input(std::size_t size) {
+        static_cast<void>(size);
+        return nullptr;
+    }
     /// The queue has become empty after it had not been.
     virtual void on_drain() {}
     virtual void on_deadline() {}

@@ -22,8 +22,8 @@ class WatchEntry;
 using WatchCallback = std::function<void(Readiness)>;
 
 /// A watched descriptor. Stops watching when it is destroyed, which must happen before the
-/// descriptor is closed; the descriptor itself is not owned. May outlive the server. Ticking thread
-/// only.
+/// descriptor is closed; the descriptor itself is not owned. May outlive the server. Stopped, or
+/// with the server gone, the callback and all that it holds is freed. Ticking thread only.
 class WatchHandle {
 public:
     WatchHandle() = default;
