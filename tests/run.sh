@@ -206,6 +206,8 @@ stage_windows() {
     WINEDLLOVERRIDES='mscoree,mshtml='
     export WINEPREFIX WINEDEBUG WINEDLLOVERRIDES
     unset DISPLAY WAYLAND_DISPLAY
+    # By itself: a test that had to start it would not seem to end before it does.
+    wineserver --persistent=900 >/dev/null 2>&1
     wineboot --init >/dev/null 2>&1
     rm -rf "$builds/windows--mingw--wine-"
     suite 'windows (mingw, wine)' 'porthole_tests hello tool_ui' \

@@ -15,6 +15,12 @@ int main() {
     server.get("/", [](const porthole::Request&, porthole::Response& response) {
         response.text("Hello\n");
     });
+    // What may need zlib.
+    server.get(
+        "/echo", porthole::websocket().on_message(
+                     [](porthole::WebSocket& socket, const porthole::Message& message) {
+                         socket.send(message);
+                     }));
     if (auto error = server.listen("localhost", 0)) {
         std::fprintf(stderr, "%s\n", error.message().c_str());
         return 1;
