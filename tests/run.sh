@@ -207,9 +207,6 @@ stage_windows() {
     export WINEPREFIX WINEDEBUG WINEDLLOVERRIDES
     unset DISPLAY WAYLAND_DISPLAY
     wineboot --init >/dev/null 2>&1
-    # By itself: a test that had to start it would not seem to end before it does.
-    timeout 60 wineserver --wait >/dev/null 2>&1
-    wineserver --persistent=900 >/dev/null 2>&1
     rm -rf "$builds/windows--mingw--wine-"
     suite 'windows (mingw, wine)' 'porthole_tests hello tool_ui' \
         "-DCMAKE_TOOLCHAIN_FILE=$root/tools/cmake/mingw64.cmake" \
