@@ -35,6 +35,17 @@ inline ProcessOptions child(std::vector<std::string> commands) {
     return options;
 }
 
+/// How the program may be started and looked at: with all that the system has, and without.
+inline constexpr porthole::detail::ProcessCalls every_way[] = {
+    porthole::detail::ProcessCalls::automatic, porthole::detail::ProcessCalls::portable};
+
+inline ProcessOptions
+child_with(porthole::detail::ProcessCalls calls, std::vector<std::string> commands) {
+    ProcessOptions options = child(std::move(commands));
+    options.calls = calls;
+    return options;
+}
+
 inline Process started(const ProcessOptions& options) {
     Process process;
     const auto error = Process::start(options, process);

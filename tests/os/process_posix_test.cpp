@@ -28,6 +28,8 @@ using porthole::detail::ProcessCalls;
 using porthole::detail::ProcessReaper;
 using porthole_test::child;
 using porthole_test::child_path;
+using porthole_test::child_with;
+using porthole_test::every_way;
 using porthole_test::exited_with;
 using porthole_test::ExitStatus;
 using porthole_test::patience_end;
@@ -40,14 +42,6 @@ using porthole_test::started;
 using porthole_test::TemporaryDirectory;
 
 namespace {
-
-constexpr ProcessCalls every_way[] = {ProcessCalls::automatic, ProcessCalls::portable};
-
-ProcessOptions child_with(ProcessCalls calls, std::vector<std::string> commands) {
-    ProcessOptions options = child(std::move(commands));
-    options.calls = calls;
-    return options;
-}
 
 std::size_t open_descriptors() {
     std::size_t count = 0;

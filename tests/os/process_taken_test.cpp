@@ -20,6 +20,8 @@ using porthole::ErrorCode;
 using porthole::detail::ProcessCalls;
 using porthole::detail::ProcessReaper;
 using porthole_test::child;
+using porthole_test::child_with;
+using porthole_test::every_way;
 using porthole_test::ExitStatus;
 using porthole_test::patience_end;
 using porthole_test::patience_ms;
@@ -30,14 +32,6 @@ using porthole_test::reaped;
 using porthole_test::started;
 
 namespace {
-
-constexpr ProcessCalls every_way[] = {ProcessCalls::automatic, ProcessCalls::portable};
-
-ProcessOptions child_with(ProcessCalls calls, std::vector<std::string> commands) {
-    ProcessOptions options = child(std::move(commands));
-    options.calls = calls;
-    return options;
-}
 
 /// SIGCHLD ignored, as long as it lives: the system then keeps no entry of ended children.
 class IgnoredChildren {
